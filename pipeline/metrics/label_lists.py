@@ -1,14 +1,18 @@
 """Reads the labels of a text that lists them, however a model writes its list: commas, bullets, JSON, fences, sentences."""
 
 import ast
+import json
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
+from typing import Any
 
+from pipeline.metrics.struck import without_struck
 from pipeline.metrics.words import KEYED, normalise, strip_wrappers
 
 BETWEEN = re.compile(r"[,;、，؛،\n]")
-BULLET = re.compile(r"^\s*[-*•·▪◦–+]\s+")
+BULLET = re.compile(r"^\s*[-*•·▪◦–+①-⑳]\s+")
 LIST = re.compile(r"\s*\[.*\]\s*\Z", re.DOTALL)
 STRING = r"(?:\"[^\"\n]*\"|'[^'\n]*')"
 LIST_IN_TEXT = re.compile(rf"(?:^|[:=]|\bis|\bare)\s*(\[\s*{STRING}(?:\s*,\s*{STRING})*\s*,?\s*\])\s*\.?\s*$", re.MULTILINE)
@@ -21,7 +25,7 @@ CONJUNCTION = re.compile(r"(?:^|\s+)(?:and|or|&|\+|as well as|und|oder|et|ou|y|o
 BRACKETED = re.compile(r"\s*(?:\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\})\s*\Z")
 """Brackets around the whole of a list."""
 NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
-INLINE_NUMBER = re.compile(r"^\(?(?:\d{1,2}[.)]|[a-z]\)|[ivx]{1,4}[.)])\s*(?=\S)|^#(?=\w)")
+INLINE_NUMBER = re.compile(r"^\(?(?:\d{1,2}[.)]|[a-z][.)]|[ivx]{1,4}[.)])\s*(?=\S)|^#(?=\w)|^[①-⑳]\s*")
 INLINE_MARK = re.compile(r"\s*(?<!\w)(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)](?!\d)|[①-⑳]|[•·▪◦]|#(?=\w))\s*")
 """Marks an entry of a list in one line, as in `(1) red (2) blue`, `• red • blue` and `#red #blue`."""
 OPEN_END = re.compile(
@@ -29,11 +33,30 @@ OPEN_END = re.compile(
 )
 """What says that a list goes on, and is no label."""
 REMARK = re.compile(r"\s*\([^()]*\)$")
-STATED = re.compile(r"^.{0,40}\b(?:is|are|about|mentions?|includes?|contains?|covers?|=|->)\s+(?=\S)")
-BOTH = re.compile(r"^(?:both|either|also|and\s+also|plus|additionally)\s+")
+STATED = re.compile(r"^.{0,60}\b(?:is|are|about|mentions?|includes?|contains?|covers?|=|->)\s+(?=\S)")
+BOTH = re.compile(r"^(?:both|primarily|mainly|mostly|chiefly|either|also|and\s+also|plus|additionally)\s+")
 EXPLAINED = re.compile(r"\s*:\s|\s[-–—]\s|\.\s|\s\(")
 """What separates a label from the remark behind it, as in `earn: profits rose`."""
-SLASH = re.compile(r"\s*[/|]\s*")
+SLASH = re.compile(r"\s*[/|]\s*|\s+[-–—]{1,2}\s+")
+TABLE_HEAD = re.compile(r"^[^\n]*\|[^\n]*\n[ \t]*\|?(?:\s*:?-{2,}:?\s*\|?)+[ \t]*$", re.MULTILINE)
+"""The first two lines of a table in markdown."""
+OPENING = re.compile(r"^\s*(?:sure|certainly|of course|absolutely|okay|ok)[!,.:]\s+(?=\S)", re.IGNORECASE)
+SENTENCE_END = re.compile(r"(?<=\w\w[.!?])\s+(?=\S)")
+CONCLUDES = re.compile(
+    r"\b(?:topics?|labels?|tags?|categor(?:y|ies)|answer)\s+(?:is|are|would be)\b|^(?:so|thus|therefore|hence|overall|in conclusion)\b"
+)
+"""A sentence that says what the labels are, whatever others name before it."""
+PROSE = re.compile(
+    r"\b(?:the|this|that|these|those|it|its|i(?!\.)|we|you|is|are|was|were|be|because|since|which|let|with|ist|sind|est|sont|это)\b"
+)
+"""Words that sentences have and labels do not."""
+DENIED = re.compile(
+    r"^(?:but\s+|and\s+|,\s*)?(?:not|no|never|nor|without|except(?:\s+for)?|excluding|rather\s+than|instead\s+of)\s+(?:(?:about|an?|the)\s+)?"
+)
+NOT = re.compile(r"(?:but\s+|and\s+)?not\s")
+DENIED_BEFORE = re.compile(rf"(?:^|\s){DENIED.pattern[1:]}$")
+DENIED_AFTER = re.compile(r"^.*?(?:\s*[:=(]|\s[-–—])\s*(?:no|not|false|absent|nein|non|нет)\)?$")
+"""An entry that says of a label that it is none."""
 GROUNDS = re.compile(r"\n\s*\**(?:explanation|reason|reasoning|rationale|justification|note)\b\**\s*:.*", re.DOTALL | re.IGNORECASE)
 """What follows a list without being part of it."""
 COURTESY = frozenset(["sure", "certainly", "of course", "okay", "ok"])
@@ -53,13 +76,27 @@ def without_numbers(text: str) -> str:
 def unwrapped(text: str) -> str:
     """A text without grounds on lines of their own, a fence, tags or a JSON key around its list, and what announces a list in brackets."""
     text = GROUNDS.sub("", text) or text
+    text = TABLE_HEAD.sub("", text) or text
     if fenced := FENCED.search(text) or FENCED_LINE.match(text):
         text = fenced[1]
     text = tagged[2] if (tagged := TAGGED.match(text)) else text
-    text = keyed[1] if (keyed := KEYED.fullmatch(text.strip())) else text
+    text = from_object(text.strip())
     lists = [] if LIST.match(text) else LIST_IN_TEXT.findall(text)
     text = lists[0] if len(lists) == 1 else text
     return announced[1] if (announced := BRACKETS_AT_END.match(text.strip())) else text
+
+
+def from_object(text: str) -> str:
+    """The one list of a JSON object, or its keys where they are all true or false and so say which labels there are; else the text."""
+    if keyed := KEYED.fullmatch(text):
+        return str(keyed[1])
+    with suppress(ValueError, RecursionError):
+        value: Any = json.loads(text)
+        if isinstance(value, dict) and value and all(isinstance(item, bool) for item in value.values()):
+            return json.dumps([key for key, item in value.items() if item], ensure_ascii=False)
+        lists = [item for item in value.values() if isinstance(item, list)] if isinstance(value, dict) else []
+        return json.dumps(lists[0], ensure_ascii=False) if len(lists) == 1 else text
+    return text
 
 
 def listed(text: str, vocabulary: Collection[str]) -> list[str]:
@@ -76,27 +113,38 @@ def listed(text: str, vocabulary: Collection[str]) -> list[str]:
 
 
 def without_prose(text: str, vocabulary: Collection[str]) -> str:
-    """The lines that list labels, without those of prose before the first label, and nothing from the first of prose after it on.
+    """The lines and sentences that list labels, without those of prose before the first label, and nothing from the first of prose after
+    it on. Those before a sentence that says what the labels are count for nothing.
 
     Of a bulleted line with a label and a remark the label stays.
     """
     selected: list[str] = []
     has_label = False
-    for line in text.splitlines():
-        is_bare = normalise(strip_wrappers(BETWEEN.split(line)[0])) in vocabulary
-        bare = line if is_bare else NUMBERED.sub("", BULLET.sub("", line))
+    for row in rows(OPENING.sub("", text), vocabulary):
+        is_bare = normalise(strip_wrappers(BETWEEN.split(row)[0])) in vocabulary
+        bare = row if is_bare else NUMBERED.sub("", BULLET.sub("", row))
         first = normalise(strip_wrappers(EXPLAINED.split(bare, maxsplit=1)[0]))
-        if bare != line and first in vocabulary and normalise(bare) not in vocabulary and not INLINE_MARK.search(bare):
+        is_remarked = bare != row and first in vocabulary and normalise(bare) not in vocabulary and not INLINE_MARK.search(bare)
+        if is_remarked and not DENIED_AFTER.match(normalise(bare)):
             bare = first
         entries = [entry for part in BETWEEN.split(bare) if (entry := normalise(part))]
         names_label = any(names_known(entry, vocabulary) for entry in entries)
-        is_item = bare != line or (names_label and not (has_label and line.rstrip().endswith(".")))
-        if is_item or not any(is_sentence(entry, vocabulary) for entry in entries):
+        is_item = bare != row or (names_label and not (has_label and any(PROSE.search(entry) for entry in entries)))
+        if names_label and CONCLUDES.search(normalise(bare)):
+            selected, has_label = [bare], True
+        elif is_item or not any(is_sentence(entry, vocabulary) for entry in entries):
             selected.append(bare)
             has_label = has_label or names_label
         elif has_label:
             break
     return "\n".join(selected) if has_label else text
+
+
+def rows(text: str, vocabulary: Collection[str]) -> list[str]:
+    """The lines of a text, split into their sentences where no label holds the end of one; each but the first of a line ends in a stop."""
+    is_whole = any(SENTENCE_END.search(label) for label in vocabulary)
+    split = [[line] if is_whole or INLINE_NUMBER.match(line.strip()) else SENTENCE_END.split(line) for line in text.splitlines()]
+    return [row for first, *others in split for row in (first, *(f"{other.rstrip('.')}." for other in others))]
 
 
 def names_known(entry: str, vocabulary: Collection[str]) -> bool:
@@ -105,28 +153,56 @@ def names_known(entry: str, vocabulary: Collection[str]) -> bool:
 
 
 def is_sentence(entry: str, vocabulary: Collection[str]) -> bool:
-    """Whether an entry names no known label and is too long for an unknown one, or begins with a cue."""
+    """Whether an entry names no known label and is too long for an unknown one, has words of prose, or begins with a cue."""
     is_long = len(entry.split()) > MAX_LABEL_WORDS or (":" in entry and not entry.endswith(":")) or (entry.endswith(".") and " " in entry)
-    return is_long and not names_known(entry, vocabulary)
+    return (is_long or is_prose(entry)) and not names_known(entry, vocabulary)
+
+
+def is_prose(entry: str) -> bool:
+    """Whether an entry of several words has one that labels do not have."""
+    return " " in entry and PROSE.search(entry) is not None
+
+
+def is_plain(row: str) -> bool:
+    """Whether a line is a list of labels, by its form alone."""
+    entries = [normalise(strip_wrappers(part)) for part in BETWEEN.split(BULLET.sub("", row))]
+    return not any(is_sentence(entry, ()) or entry.endswith(":") or '"' in entry or ". " in entry for entry in entries)
 
 
 def apart(label: str, vocabulary: Collection[str]) -> list[str]:
     """The labels of an entry such as `a and b`, `a/b`, `labels: a`, `the labels are a`, `2) a` or `a (a remark)`.
 
-    The entry itself where it is a label or no part of it is.
+    The entry itself where it is a label or no part of it is; none where it denies a label.
     """
     if label in vocabulary or not vocabulary:
         return [label]
-    bare = BOTH.sub("", strip_wrappers(REMARK.sub("", INLINE_NUMBER.sub("", label))))
-    announced, explained = bare.rpartition(":")[2].strip(" *_`"), strip_wrappers(EXPLAINED.split(bare, maxsplit=1)[0])
-    forms = dict.fromkeys([label, bare, announced, BOTH.sub("", STATED.sub("", bare)), explained])
+    if DENIED_AFTER.match(label) or DENIED.match(label):
+        return [] if NOT.match(label) or named(label, vocabulary, even_denied=True) else [label]
+    bare = BOTH.sub("", strip_wrappers(REMARK.sub("", INLINE_NUMBER.sub("", OPENING.sub("", label)))))
+    announced, explained = re.split("[:=]", bare)[-1].strip(" *_`"), strip_wrappers(EXPLAINED.split(bare, maxsplit=1)[0])
+    forms = dict.fromkeys([label, bare, announced, BOTH.sub("", STATED.sub("", bare))])
     splits = [marked] if len(marked := [part for part in INLINE_MARK.split(label) if part]) > 1 else []
     splits += [[form] for form in forms]
-    splits += [[part for part in separator.split(form) if part] for separator in (CONJUNCTION, SLASH) for form in forms]
+    splits += [[strip_wrappers(part) for part in separator.split(form) if part] for separator in (CONJUNCTION, SLASH) for form in forms]
+    splits.append([explained])
     for parts in [*splits, *(form.split() for form in forms)]:
         if parts and all(part in vocabulary for part in parts):
             return parts
+    if is_prose(label):
+        return [label] if REMARK.fullmatch(label) else named(label, vocabulary) or [label]
     return next((parts for parts in splits if any(part in vocabulary for part in parts)), [label])
+
+
+def named(entry: str, vocabulary: Collection[str], even_denied: bool = False) -> list[str]:
+    """The labels that prose names as whole words, without those that it denies."""
+    matches = pattern(frozenset(vocabulary)).finditer(entry)
+    return [match[0] for match in matches if even_denied or not DENIED_BEFORE.search(entry[: match.start()])]
+
+
+@lru_cache(maxsize=64)
+def pattern(vocabulary: frozenset[str]) -> re.Pattern[str]:
+    """Matches any label as a whole word, the longest first."""
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(vocabulary, key=len, reverse=True)))})(?![\w-])")
 
 
 def closed(entry: str, vocabulary: Collection[str]) -> str:
@@ -143,13 +219,13 @@ def labels_in(text: str, vocabulary: Collection[str]) -> set[str]:
         vocabulary: the labels of all references; empty while these are read.
     """
     labels: list[str] = []
-    for part in listed(text, vocabulary):
-        entry = normalise(strip_wrappers(part))
-        sentence = strip_wrappers(entry.partition(". ")[0])
-        is_last = sentence != entry and names_known(sentence, vocabulary) and not names_known(entry, vocabulary)
-        entry = closed(sentence if is_last else entry, vocabulary)
+    for part in listed(without_struck(text) if vocabulary else text, vocabulary):
+        entry = closed(normalise(strip_wrappers(part)), vocabulary)
         labels += apart(entry, vocabulary) if entry else []
-        if is_last:
-            break
-    present = {label for label in labels if label in vocabulary or not (label.endswith(":") or (vocabulary and label in COURTESY))}
+    present = {label for label in labels if label in vocabulary or not (label.endswith(":") or (vocabulary and is_no_label(label)))}
     return present or set(labels)
+
+
+def is_no_label(entry: str) -> bool:
+    """Whether an entry beside labels is none: a courtesy or prose."""
+    return entry.rstrip("!.") in COURTESY or is_prose(entry) or REMARK.fullmatch(entry) is not None

@@ -8,23 +8,30 @@ from pipeline.metrics import words
 
 Call = dict[str, Any]
 """{name, arguments}"""
+NAMES = ("name", "function", "tool", "tool_name", "function_name", "action")
+ARGUMENTS = ("arguments", "parameters", "args", "input", "action_input", "tool_input")
 
 
 def call_of(value: Any) -> Call | None:
-    """A call from JSON: {name, arguments}, Llama 3's {name, parameters}, or either as OpenAI's `function`; None if it is no call.
+    """A call from JSON: {name, arguments}, Llama 3's {name, parameters}, either as OpenAI's `function`, or with the keys of NAMES and
+    ARGUMENTS that untuned models write; None if it is no call.
 
     Arguments may be JSON in a text; a call without any has an empty object.
     """
     function = value.get("function", value) if isinstance(value, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"].strip():
+    function = value if isinstance(function, str) else function
+    if not isinstance(function, dict):
         return None
-    arguments: Any = next((function[key] for key in ("arguments", "parameters") if key in function), {})
+    key = next((key for key in NAMES if isinstance(function.get(key), str) and function[key].strip()), None)
+    if key is None or (key != "name" and not any(name in function for name in ARGUMENTS)):
+        return None
+    arguments: Any = next((function[name] for name in ARGUMENTS if name in function), {})
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments or "{}")
         except (ValueError, RecursionError):
             return None
-    return {"name": function["name"].strip(), "arguments": arguments or {}} if isinstance(arguments or {}, dict) else None
+    return {"name": function[key].strip(), "arguments": arguments or {}} if isinstance(arguments or {}, dict) else None
 
 
 def canonical(calls: Iterable[Call]) -> str:

@@ -48,8 +48,8 @@ WRAPPERS = (
     ("「", "」"),
     ("『", "』"),
 )
-KEYED = regex.compile(r"""\{\s*(?:"[^"]*"|'[^']*'|\w+)\s*:\s*(\[[^\[\]]*\])\s*,?\s*\}""")
-"""A JSON object of one list."""
+KEYED = regex.compile(r"""\{\s*(?:"[^"]*"|'[^']*'|\w+)\s*:\s*(\[[^\[\]]*\]|"[^"]*"|'[^']*')\s*,?\s*\}""")
+"""A JSON object of one list or text."""
 MAX_INTEGER = 2.0**63
 
 

@@ -115,6 +115,19 @@ def before_next_question(text: str, example: Example) -> str:
     return "\n".join(lines[:end])
 
 
+def asked_again(text: str, start: int, example: Example) -> int:
+    """Where the prompt's own cues follow each other once more behind a place in the line, as in `sales Ticket: x Team: billing`; else the
+    end of the text."""
+    last, heads = cues(example.text)
+    marks = {name.casefold() for name in example.choices if len(name) == 1}
+    names = [head for head in heads if head.rstrip(":：") not in marks]
+    if not last or not names:
+        return len(text)
+    cue = regex.escape(last.rstrip(":：").split()[-1])
+    again = regex.compile(rf"(?<!\w)(?:{'|'.join(map(regex.escape, names))})(?=.*{cue}[*_]*[:：])", regex.IGNORECASE | regex.DOTALL)
+    return match.start() if (match := again.search(text, start)) else len(text)
+
+
 def is_remark(plain: list[str], example: Example) -> bool:
     """Whether the first of these lines repeats one of the prompt, maybe with a remark behind it, and the next of the prompt does not
     follow."""

@@ -1,52 +1,53 @@
 """Reads which of a closed set of answers a text gives, as a careful reader does; None where the text does not say it for certain.
 
-The article `a`, the `d` of `I'd` and the pronoun `I` are no options; `not B` does not choose B; a text that names two
-different choices and says of neither that it is the answer has none.
+`not B` does not choose B; a text that names two different choices and says of neither that it is the answer has none.
 """
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 import regex
 
-from pipeline.metrics import numbers, words
+from pipeline.metrics import struck
 from pipeline.scoring import negation, option_texts, replacements
-from pipeline.scoring.answer_text import ANSWER_CUES, CORRECTED, MARKUP, after_correction, answer_part, cues, unified, without_cue
+from pipeline.scoring.answer_text import (
+    ANSWER_CUES,
+    CORRECTED,
+    MARKUP,
+    after_correction,
+    answer_part,
+    asked_again,
+    cues,
+    unified,
+    without_cue,
+)
+from pipeline.scoring.choice_mentions import ANSWER_NOUNS, COPULA, FLAGS, Mention, label_pattern, mentions, ordered, pattern
 from pipeline.store.records import Example
 
-FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
-WORD_SEPARATOR = r"[\s_\-‐‑–]+"
-"""What may replace a blank inside a label."""
-UNSPACED_SCRIPTS = f"[{words.UNSPACED_SCRIPTS}]"
-LETTER = rf"[\w--{UNSPACED_SCRIPTS}]"
-"""A character that continues a word of a script with blanks."""
-ARTICLES = regex.compile(r"[AEIOUY]")
-"""Capital letters that are words of their own in some language."""
-JOINED_BEFORE = regex.compile(rf"(?:^|[^{words.UNSPACED_SCRIPTS}\p{{Hangul}}]|[选選是为為答案择擇项項はがで은는]|คือ)$", FLAGS)
-JOINED_AFTER = regex.compile(
-    rf"^(?:$|[^{words.UNSPACED_SCRIPTS}\p{{Hangul}}]|[项項选選是。はがで]|입니다|이다|이에요|예요|번|[이가은는](?!\w))", FLAGS
+LIST_SEPARATOR = regex.compile(
+    r"[\s\"'*)\]]*(?:[,;，；、]|/|\||&|\+|\.{2,}|…+|or|and|to|bis|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS
 )
-"""What may stand right beside a letter that is a choice in a script without blanks: after `维生素` it is a vitamin."""
-VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
-LOWER_NO = regex.compile(r"^\s+(?!(?:it|this|that|he|she|they|the|there|i|we|you)\b)\w", FLAGS)
-"""`no` before a word is rarely an answer: `no doubt`."""
-ANSWER_NOUNS = (
-    "sentiment|category|class|topic|verdict|conclusion|prediction|rating|score|stars|"
-    "答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
-)
-COPULA = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
-NO_AFTER_CUE = regex.compile(
-    rf"(?:\b(?:{ANSWER_CUES})|\b(?:{ANSWER_CUES}|{ANSWER_NOUNS})\b[^.\n]{{0,30}}?(?:{COPULA}|\b(?:es|est|ist|è|é))|[:：=]|->|→)\s*$", FLAGS
-)
-"""What comes before a `no` that is an answer though a word follows; `there is no limit` and `it is no longer` are none."""
-NO_BEFORE_REASON = regex.compile(r"^\s+(?:because|since|as|and|but|so|porque|perché|car|parce)\b", FLAGS)
-LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|\.{2,}|…+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
 """Separates two labels of a list."""
+SENTENCE_BREAK = regex.compile(r"[\"'*_`)]*[.!]\s+[\"'*_`(]*")
+PREDICATE = regex.compile(r"^[\"'*_`)]*\s+(?:is|was|are|were|would|has|does|can|should)\b", FLAGS)
+"""What follows a choice that begins a clause of its own, and so no list goes on with it."""
+BULLETED, LINE_END = regex.compile(r"(?:^|\n)\s*[-*•·▪◦]\s+[*_`\"']*$"), regex.compile(r"^[*_`\"'.!]*\s*(?:\n|$)")
+"""What stands before and behind an entry of a list with bullets."""
+CONCLUSION = regex.compile(
+    r"(?:^|[.!?;:,\n|–—。，；]\s*|\b(?:but|and)\s+)[\s*_`>#-]*(?:(?:so|overall|ultimately|altogether|therefore|thus|hence|consequently|accordingly|"
+    r"in\s+(?:conclusion|summary|short|sum|the\s+end)|to\s+(?:conclude|summari[sz]e|sum\s+up)|all\s+in\s+all|on\s+(?:balance|the\s+whole)|"
+    r"as\s+a\s+result|insgesamt|daher|somit|folglich|alles\s+in\s+allem|donc|globalement|en\s+somme|au\s+final|por\s+lo\s+tanto|así\s+que|"
+    r"en\s+(?:general|resumen)|quindi|nel\s+complesso|portanto|no\s+geral|итак|таким\s+образом|следовательно|в\s+целом)\b|"
+    r"因此|所以|总的来说|總的來說|综上|总体|したがって|よって|全体として|따라서|전반적으로|결론적으로)[^.!?。！？\n]*$",
+    FLAGS,
+)
+"""The start of a sentence, a clause or a line that draws the conclusion, up to a choice."""
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
-BEST = r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match)"
+BEST = r"(?:the\s+best|(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match))"
 CHOICE_PHRASE = (
-    r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?|"
+    r"(?:i(?:'d|\s+would|'ll|\s+will|'m\s+going\s+to|\s+am\s+going\s+to)?\s+(?:say|think|guess|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for|"
+    r"(?:call|rate|label|classify|categori[sz]e|tag|consider|mark)\s+(?:it|this|that|the\s+\w+)(?:\s+(?:as|under))?)|"
+    r"(?:that|which)\s+leaves(?:\s+(?:us\s+with|only))?|leaving(?:\s+(?:us\s+with|only))?|picks?|chooses?|selects?|"
     r"(?<!\b(?:could|might|may|can|would|not)\s+(?:also\s+)?(?:be\s+)?(?:\w+\s+)?)(?:falls?\s+(?:under|into)|belongs?\s+(?:to|in)|"
     r"(?:categori[sz]ed|classified|labell?ed)\s+(?:as|under)))"
 )
@@ -55,32 +56,14 @@ REMARK = regex.compile(r"^[\"'*_`]*\s\((?!\s*(?:or|oder|ou|o|или)\b)[^()\n]*\
 UNIT = regex.compile(r"^\s(?:stars?|points?|sterne?|étoiles?|estrellas?|stelle)\b", FLAGS)
 CORRECT = regex.compile(
     r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+|much\s+|slightly\s+)?"
-    r"(?:correct|right|best|better|preferable|answer|true)\b",
+    r"(?:correct|right|best|better|preferable|appropriate|suitable|fitting|answer|true)\b"
+    r"|^[)\]\"'*]*\s+it\s+is\s*(?:$|[.!\n])",
     FLAGS,
 )
-WORD_BEFORE = regex.compile(r"(?<![\w'])(\p{L}[\p{L}'-]+)[^\S\n]+$")
-"""The word right before a letter or digit, in the same line and without markup between."""
-LETTERS_BEFORE = regex.compile(r"(?:(?<!\w)\w\s*(?:,|/|&|\band\b|\bor\b)\s*)+$", FLAGS)
-"""The rest of a list before a letter, as in `Hepatitis B and C`."""
-NAME_AFTER = regex.compile(r"^\s(?:vitamins?|cells?|rays?|waves?|major|minor|sharp|flat)\b", FLAGS)
-"""What a letter before it names, as in `B vitamins` and `C major`."""
-NAMED_BY_LETTER = frozenset(
-    "vitamin vitamins plan plans hepatitis influenza type types group grade level section appendix figure table chart part chapter page "
-    "schedule exhibit model strain version series point line angle vector matrix set site step stage phase room building block gate row "
-    "column team player person patient student witness company city country drug compound substance element planet sentence question "
-    "premise paragraph example day week year unit zone route platform box jar bag card sample".split()
-)
-"""Nouns that a letter or digit after them names: `vitamin D` does not choose D."""
-BEFORE_A_CHOICE = frozenset(
-    "option choice answer alternative candidate statement item letter number label result response output solution class category "
-    "assistant model score rating verdict conclusion prediction "
-    "choose choosing chose pick picking picks select selecting selects say saying guess go going think believe take mark is was be are "
-    "so thus hence therefore then and or but not only either neither both just maybe perhaps probably likely definitely clearly surely "
-    "certainly obviously because since if with for of by from to in on yes no ok okay also it's its that's this that the my final correct "
-    "antwort möglichkeit wähle nehme also réponse choix option je respuesta opción elijo risposta opzione scelgo resposta opção escolho "
-    "ответ вариант выбираю απάντηση επιλογή antwoord keuze".split()
-)
-"""Words in capitals, at the start of a sentence, after which a letter is a choice; after other names it is a part of the name."""
+SHARE = r"(\d{1,3}(?:\.\d+)?(?=\s?%)|0?\.\d+|[01](?:\.0+)?(?![\w.]))\s?%?"
+SHARE_AFTER, SHARE_BEFORE = regex.compile(rf"^[\s\"'*_`:=(|–—-]*{SHARE}"), regex.compile(rf"(?<![\w.]){SHARE}\s*[\"'*_`]*$")
+"""The share that a text gives a choice: `90%` or `0.9`."""
+QUESTION_END = r"\s*(?:[:：?？]|\s[-–—]\s)(?=\s*\S)"
 LIST_NUMBER = regex.compile(r"^[\s>*]*(\d{1,2})[.)](?=[ \t]+\S)", regex.MULTILINE)
 """The number of an entry of a list."""
 MAX_RESTATED = 8
@@ -89,14 +72,6 @@ MIN_SCALE = 3
 """Fewest numbers that make a scale; `0/1` names two choices."""
 MAX_SHORT_WORDS = 8
 """Most words of a first line that counts as the whole answer although more lines follow."""
-
-
-class Mention(NamedTuple):
-    """One occurrence of a choice in a text."""
-
-    name: str
-    start: int
-    end: int
 
 
 def read(text: str, example: Example, meanings: Mapping[str, str] | None = None) -> str | None:
@@ -112,8 +87,8 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
 
     if text.strip() in example.choices:
         return only_name({text.strip()})
-    bare = option_texts.without_texts(replacements.without_struck(answer_part(text, example)), example.text, example.choices)
-    bare = without_scale(bare, example.choices)
+    bare = option_texts.without_texts(struck.without_struck(answer_part(text, example)), example.text, example.choices)
+    bare = without_meaning(without_scale(bare, example.choices), example)
     part = without_list_numbers(without_question(bare, example, 2 if meanings else len(example.choices)), example.choices)
     corrected = part if CORRECTED.search("".join(f"{name}. " for name in example.choices)) else after_correction(part)
     part, candidates = (corrected, later) if (later := mentions(corrected, example)) else (part, mentions(part, example))
@@ -121,10 +96,21 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
     part, candidates = replacements.blanked(part, start), [mention for mention in candidates if mention.start >= start]
     if not candidates:
         return None
-    for names in (leading(part, candidates, example), stated(part, candidates, example), short_line(part, candidates)):
+    candidates = before_next(part, candidates, example)
+    if restates_options(part, candidates, example.choices):
+        candidates = candidates[len(example.choices) :] or candidates
+    for names in (
+        weighed(part, candidates),
+        leading(part, candidates, example),
+        stated(part, candidates, example),
+        concluded(part, candidates),
+        short_line(part, candidates),
+    ):
         if names:
             return only_name(names)
-    return only_name({mention.name for mention in candidates if not denied(part, mention) and not in_question(part, mention)})
+    answers = [mention for mention in candidates if not in_question(part, mention)]
+    is_asked = len(answers) < len(candidates) and all(part[mention.end :].lstrip().startswith("?") for mention in answers)
+    return None if is_asked else only_name({mention.name for mention in answers if not denied(part, mention)})
 
 
 def without_scale(part: str, choices: tuple[str, ...]) -> str:
@@ -132,9 +118,25 @@ def without_scale(part: str, choices: tuple[str, ...]) -> str:
     if len(choices) < MIN_SCALE or not all(name.isdecimal() for name in choices):
         return part
     lowest, highest = min(choices, key=int), max(choices, key=int)
-    out_of = rf"(?<=\d)\s?(?:[/⁄]|out\s+of|of|von|sur|de|su|из)\s?{highest}(?![\d.,/%]\d|\d)"
+    out_of = rf"(?<=\d(?:{UNIT.pattern[1:]})?)\s?(?:[/⁄]|out\s+of|of|von|sur|de|su|из)\s?{highest}(?![\d.,/%]\d|\d)"
     scale = rf"{out_of}|(?<!\w){lowest}\s?(?:-|–|to|bis|à)\s?{highest}(?!\w|[.,/]\d)"
     return str(regex.sub(scale, lambda match: " " * len(match[0]), part, flags=FLAGS))
+
+
+def without_meaning(part: str, example: Example) -> str:
+    """The text in which blanks stand for what the one number that it names means, where the prompt lists no options: `0 - incorrect`."""
+    numbered = {match[0] for match in pattern(example.choices).finditer(part)} if all(map(str.isdecimal, example.choices)) else set()
+    if len(numbered) != 1 or option_texts.options(example.text, example.choices):
+        return part
+    meaning = r"(?<=^\s*\d+)\s*(?:[-–—:=(]\s*)(?:not\s+)?(?:in)?(?:correct|right|true|false|wrong|acceptable|yes|no)\b\)?"
+    return str(regex.sub(meaning, lambda match: " " * len(match[0]), part, count=1, flags=FLAGS))
+
+
+def before_next(part: str, candidates: list[Mention], example: Example) -> list[Mention]:
+    """The mentions before the text asks itself the prompt's question once more in the line of its answer."""
+    first = next((mention for mention in candidates if not denied(part, mention)), None)
+    end = asked_again(part, first.end, example) if first else len(part)
+    return [mention for mention in candidates if mention.start < end]
 
 
 def without_list_numbers(part: str, choices: tuple[str, ...]) -> str:
@@ -152,99 +154,8 @@ def without_question(part: str, example: Example, least: int) -> str:
     `True or false: true`."""
     names = "|".join(label_pattern(unified(name)) for name in ordered(example.choices))
     count = len(example.choices)
-    restated = rf"^{MARKUP}(?:{names})(?:\s*(?:,\s*(?:or\s+)?|/|\bor\b)\s*(?:{names})){{{least - 1},{count - 1}}}\s*[:：?？](?=\s*\S)"
+    restated = rf"^{MARKUP}(?:{names})(?:\s*(?:,\s*(?:or\s+)?|/|\bor\b)\s*(?:{names})){{{least - 1},{count - 1}}}{QUESTION_END}"
     return str(regex.sub(restated, lambda match: " " * len(match[0]), part, count=1, flags=FLAGS)) if 1 < count <= MAX_RESTATED else part
-
-
-@lru_cache(maxsize=4096)
-def pattern(choices: tuple[str, ...]) -> "regex.Pattern[str]":
-    """Matches any choice as a whole word, the longest first; group n is the n-th choice of `ordered`."""
-    return regex.compile("|".join(f"({label_pattern(unified(name))})" for name in ordered(choices)), FLAGS)
-
-
-def ordered(choices: tuple[str, ...]) -> list[str]:
-    return sorted(choices, key=lambda name: (-len(name), choices.index(name)))
-
-
-def label_pattern(name: str) -> str:
-    pieces = [piece for piece in regex.split(WORD_SEPARATOR, name.strip()) if piece]
-    if not pieces:
-        return str(regex.escape(name.strip()))
-    camel = [r"[\s_-]*".join(map(regex.escape, regex.split(r"(?<=\p{Ll})(?=\p{Lu})", word, flags=regex.VERSION1))) for word in pieces]
-    camel[0] = "(?:not|non)" if len(pieces) > 1 and pieces[0].casefold() == "not" else camel[0]
-    return border(name.strip()[0], before=True) + WORD_SEPARATOR.join(camel) + border(name.strip()[-1], before=False)
-
-
-def border(edge: str, before: bool) -> str:
-    """What may not be adjacent to a label, depending on the label's outermost character."""
-    if not regex.match(r"[\w]", edge) or regex.match(UNSPACED_SCRIPTS, edge):
-        return "" if before else r"(?!\p{M})"
-    if edge.isdecimal():
-        if before:
-            return rf"(?<!{LETTER}|%)(?<!\d[.,/:])(?<!(?<!\w)[-−+.])"
-        return rf"(?:[.,]0{{1,2}}(?![\d.,]))?(?![\w%])(?![.,/:^]\d|[{numbers.BLANK}]\d{{3}}(?!\d))(?!\p{{M}})"
-    if before:
-        return rf"(?<!{LETTER})(?<!\w['.])(?<!\w[-‐‑])"
-    if regex.match(r"\p{Hangul}", edge):
-        return r"(?!\p{M})(?![+#])"
-    return rf"(?!\p{{M}})(?![+#])(?![{LETTER}--\p{{Hangul}}])(?!'\w)(?![-‐‑.]\w)"
-
-
-def mentions(part: str, example: Example) -> list[Mention]:
-    """All occurrences of choices, in order, without words that only look like one."""
-    choices = example.choices
-    names, candidates = ordered(choices), []
-    letters = all(len(name) == 1 for name in choices)
-    cue_words = frozenset(regex.findall(r"\p{L}+", cues(example.text)[0].casefold()))
-    for match in pattern(choices).finditer(part):
-        name = names[match.lastindex - 1]
-        same = [other for other in choices if unified(other).casefold() == unified(name).casefold()]
-        if len(same) > 1:  # they differ in case alone
-            name = next((other for other in same if unified(other) == match[0]), "")
-        if letters and (ends_a_name(part[: match.start()], cue_words) or NAME_AFTER.match(part[match.end() :])):
-            continue
-        if name and is_choice(part, match.span(), name, letters):
-            name, start = negation.opposite(part, name, match.start(), choices) or (name, match.start())
-            candidates.append(Mention(name, start, match.end()))
-    return candidates
-
-
-def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> bool:
-    """Whether a word that equals a choice is meant as one; letters: all choices are single characters."""
-    before, word, after = part[: span[0]], part[span[0] : span[1]], part[span[1] :]
-    if letters and name.isascii() and not (JOINED_BEFORE.search(before) and JOINED_AFTER.match(after)):
-        return False
-    if len(name) == 1 and name.isascii() and name.isalpha() and (letters or ARTICLES.match(word.upper())):
-        return is_letter(before, word, after)
-    if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 occur inside many words
-        return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))
-    if name.casefold() == "no":
-        return not LOWER_NO.match(after) or bool(NO_AFTER_CUE.search(before)) or bool(NO_BEFORE_REASON.match(after))
-    return True
-
-
-def ends_a_name(before: str, cue_words: frozenset[str]) -> bool:
-    """Whether a letter or digit after this text is the end of a name, as in `Vitamin D`, `Plan B` and `Type 2`.
-
-    Args:
-        cue_words: the words of the prompt's cue, in lower case: after `Blood type:` a type is an answer.
-    """
-    match = WORD_BEFORE.search(LETTERS_BEFORE.sub("", before))
-    if match is None or (word := match[1].casefold()) in cue_words:
-        return False
-    return word in NAMED_BY_LETTER or (match[1][0].isupper() and word not in BEFORE_A_CHOICE and not word.endswith(("'s", "'d", "'ll")))
-
-
-def is_letter(before: str, word: str, after: str) -> bool:
-    """Whether a single letter is an option: not an article, a pronoun or a variable."""
-    named = regex.search(rf"(?:\b(?:option|choice|letter|answer)|[(\[]|{COPULA})[\s*\"'(\[]*$", before, FLAGS)
-    closed = regex.match(r"\s*[\"'*_`]*(?:[)\].:,;!?]|$|\n)", after)
-    at_start = regex.search(rf"(?:^|\n){MARKUP}$", before)
-    if word.islower():
-        return bool(closed and (named or at_start))
-    if ARTICLES.match(word) and regex.match(rf"\s+(?!{VERBS}\b)[\p{{Ll}}\d]", after):
-        return bool(regex.search(r"\b(?:option|choice|letter|answer)\s+[*\"'(\[]*$", before, FLAGS))
-    return True
 
 
 def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
@@ -256,20 +167,31 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     if opening is None or not stripped or in_question(part, opening) or denied(part, opening):
         return set()
     rest = part[opening.end :].split("\n", 1)[0]
-    listed = {mention.name for mention in joined(part, opening, candidates)}
+    listed = {mention.name for mention in joined(part, opening, [m for m in candidates if not denied(part, m)])}
+    entries = {m.name for m in candidates if is_entry(part, m) and not denied(part, m)}
+    listed |= entries if BULLETED.search(part[: opening.start]) or len(entries) == len(example.choices) > 2 else set()
     after = REMARK.sub("", UNIT.sub("", rest) if opening.name.isdecimal() else rest)
     ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", after, FLAGS)
     if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1:
         others = stated(part, [mention for mention in candidates if mention is not opening], example)
         if len(opening.name) > 1 or (others and opening.name not in others):  # `A: The answer is B`
             return set()
+    if len(example.choices) > 2 and len(listed) == len(example.choices):  # a list of all choices chooses none
+        return set()
+    if ends and "\n\n" not in part[: candidates[-1].start]:
+        listed |= stated(part, [mention for mention in candidates if mention is not opening], example)
     return listed if ends or len(listed) > 1 else set()
+
+
+def is_entry(part: str, mention: Mention) -> bool:
+    """Whether a choice is all that a line holds."""
+    return bool(regex.search(rf"(?:^|\n){MARKUP}$", part[: mention.start]) and LINE_END.match(part[mention.end :]))
 
 
 def restates_options(part: str, candidates: list[Mention], choices: tuple[str, ...]) -> bool:
     """Whether a text begins with the list of all options, one a line or all in one line, as in `A) late B) lost`; that chooses none."""
     names = [mention.name for mention in candidates[: len(choices)]]
-    if len(choices) < 2 or names != [*choices] or any(len(name) > 1 for name in choices):
+    if len(choices) < 2 or sorted(names) != sorted(choices) or any(len(name) > 1 for name in choices):
         return False
     listed = candidates[: len(choices)]
     is_marked = all(regex.match(r"[\"'*_`]*[).:\]]", part[mention.end :]) for mention in listed)
@@ -279,14 +201,14 @@ def restates_options(part: str, candidates: list[Mention], choices: tuple[str, .
 
 
 def concludes(part: str, candidates: list[Mention], example: Example) -> bool:
-    """Whether a text goes through marked options from the first one on, and then says which it is: `A) is late. B) is lost. So it is B.`"""
+    """Whether a text goes through marked options, and then says which it is: `A) is late. B) is lost. So it is B.`"""
     marked = [
         mention
         for mention in candidates
-        if regex.search(rf"(?:^|[.!?;\n]){MARKUP}$", part[: mention.start]) and regex.match(r"[\"'*_`]*[).:\]]", part[mention.end :])
+        if regex.search(rf"(?:^|[,.!?;\n]){MARKUP}$", part[: mention.start]) and regex.match(r"[\"'*_`]*[).:\]]", part[mention.end :])
     ]
-    names = [mention.name for mention in marked[:2]]
-    is_list = len(names) == 2 and names == [*example.choices[:2]] and marked[0] == candidates[0] and all(len(name) == 1 for name in names)
+    names = {mention.name for mention in marked}
+    is_list = len(names) > 1 and marked[0] == candidates[0] and all(len(name) == 1 for name in names)
     return is_list and bool(stated(part, candidates, example))
 
 
@@ -306,7 +228,9 @@ def joined(part: str, opening: Mention, candidates: list[Mention]) -> list[Menti
     listed = [opening]
     for mention in candidates:
         end = listed[-1].end
-        if mention.start > end and (joint := LIST_SEPARATOR.match(part[end : mention.start])) and joint.end() == mention.start - end:
+        joint = LIST_SEPARATOR.fullmatch(part, end, mention.start) if mention.start > end else None
+        is_sentence = mention.start > end and SENTENCE_BREAK.fullmatch(part, end, mention.start) and LINE_END.match(part[mention.end :])
+        if (joint and not ("," in joint[0] and PREDICATE.match(part[mention.end :]))) or is_sentence:
             listed.append(mention)
     return listed
 
@@ -318,8 +242,32 @@ def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
     names = {mention.name for mention in possible if CORRECT.match(part[mention.end :]) or is_called_right(part, mention)}
     for mention in possible:
         if cue.search(part[max(0, mention.start - 120) : mention.start]):
-            names |= {other.name for other in joined(part, mention, possible)}
+            listed = {other.name for other in joined(part, mention, possible)}
+            names |= listed if len(listed) < max(2, len(example.choices)) else set()  # `I am to choose A, B or C` states none
     return names
+
+
+def weighed(part: str, candidates: list[Mention]) -> set[str]:
+    """The choice with the largest share where a text gives every one that it names a share, as in `spam: 90%, ham: 10%`."""
+    shares: dict[str, float] = {}
+    for mention in candidates:
+        match = SHARE_AFTER.match(part[mention.end :]) or SHARE_BEFORE.search(part[: mention.start])
+        if match is None:
+            return set()
+        shares[mention.name] = float(match[1])
+    highest = {name for name, share in shares.items() if share == max(shares.values())}
+    return highest if len(shares) > 1 and len(highest) == 1 else set()
+
+
+def concluded(part: str, candidates: list[Mention]) -> set[str]:
+    """The choices that a sentence or line names which draws the conclusion, as in `Overall: neutral`; or the one of which alone the last
+    line consists."""
+    possible = [mention for mention in candidates if not denied(part, mention) and not in_question(part, mention)]
+    first = [mention for mention in possible if CONCLUSION.search(part[max(0, mention.start - 120) : mention.start])]
+    alone = [mention for mention in possible if is_entry(part, mention)]
+    if not first and alone == candidates[-1:] and not part[alone[0].end :].strip(" \n.*_`\"'"):
+        return {alone[0].name}
+    return {other.name for mention in first for other in joined(part, mention, possible)}
 
 
 @lru_cache(maxsize=64)

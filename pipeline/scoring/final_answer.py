@@ -5,11 +5,14 @@ from typing import NamedTuple
 
 import regex
 
-from pipeline.scoring.answer_text import before_next_question, cues, without_prompt
+from pipeline.scoring.answer_text import CORRECTED, asked_again, before_next_question, cues, without_prompt
 from pipeline.scoring.choice_reader import statement
 from pipeline.store.records import Example
 
-FINAL = regex.compile(r"\b(?:final|finally|finale|corrected|correction|revised|endgültig\w*|окончательн\w*)\b|最[终終]", regex.IGNORECASE)
+FINAL = regex.compile(
+    r"\b(?:final|finally|finale|corrected|correction|revised|(?:fixed|working|right|correct)(?:\s+(?:version|code|function|solution|program|query|json)|(?=\s*:))|endgültig\w*|окончательн\w*)\b|最[终終]",
+    regex.IGNORECASE,
+)
 """Says of what follows that it replaces what came before."""
 BEFORE_ANSWER = 120
 """Characters before a candidate in which its cue is looked for."""
@@ -34,8 +37,12 @@ def chosen(find: Callable[[str], list[Candidate]], text: str, example: Example) 
     """
     text = without_prompt(text, example)
     candidates = find(text)
+    if candidates and (end := asked_again(text, candidates[0].start, example)) < len(text):
+        candidates = find(text[:end]) or candidates
     if len({candidate.value for candidate in candidates}) > 1:
         candidates = find(before_next_question(text, example)) or candidates
+        corrected = max((match.end() for match in CORRECTED.finditer(text)), default=0)
+        candidates = [candidate for candidate in candidates if candidate.start >= corrected] or candidates
     if len({candidate.value for candidate in candidates}) > 1:
         introductions = introduced(text, candidates)
         final = [candidate for candidate, before in introductions if is_final(before)]

@@ -7,7 +7,8 @@ from pipeline.scoring.answer_text import unified
 FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
 NEGATION = regex.compile(
     r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|weder|ni|né|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
-    r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا|לא|אין|אינו|אינה)|n't)\s+"
+    r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا|לא|אין|אינו|אינה)|n't"
+    r"|(?<!\w)(?:all|any|every)(?:\s?(?:thing|one|of\s+(?:them|these)))?\s+(?:except|but|besides|save)(?:\s+for)?)[^\S\n]+"
     r"(?:(?:a|an|the|be|is|are|so|really|very|quite|simply|just|option|choice|answer|es|está|ist|eine?|est|é|είναι)\s+){0,3}[\"'(\[*]*$"
     r"|(?:不是|並非|并非|不|非|没有|ไม่|ไม่ใช่|non-|un-|anti-)[\"'「“]*$",
     FLAGS,
@@ -20,14 +21,19 @@ BOUNDARIES = (
     "just|merely|aber|sondern|weil|denn|und|mais|donc|et|car|pero|sino|porque|y|e|mas|ma|perché|но|а|и|maar|omdat|en|men"
 )
 """Words that end the clause that a negation governs."""
+NEW_CLAUSE = (
+    r"(?<!\b(?:think|believe|say|said|feel|agree|sure|certain|clear|claim|mean|that|if|whether|how|why)\s+)"
+    r"(?:it|this|that)(?:'s|\s+(?:is|was))"
+)
+"""What begins another clause without a word between, as in `it does not work it is bad`; after a verb of opinion it goes on with that."""
 AFFIRMED = (
     r"(?:(?:no|without(?:\s+(?:a|any))?)\s+(?:doubt|question|denying|wonder)|(?:not|\w+n't)\s+(?:only|just|merely|hesitate|wrong|hard|difficult|"
     r"surprising\w*)|nothing\s+(?:but|other|less|more)|(?:can't|cannot|couldn't)\s+help)\b"
 )
 """Negations that stress what follows."""
 NEGATOR = (
-    r"(?<!\w)(?:not|cannot|never|nothing|none|nobody|no|without|lack(?:s|ed|ing)?|hardly|barely|scarcely|less|far\s+from|anything\s+but|"
-    r"free\s+(?:of|from)|(?:the\s+)?opposite\s+of|nicht|kein\w*|nie|pas|jamais|aucun\w*|rien|nunca|nada|sin|tampoco|não|nem|non|mai|"
+    r"(?<!\w)(?:not|cannot|never|nothing|none|nobody|no|without|lack(?:s|ed|ing)?|hardly|barely|unlikely|improbable|doubtful|scarcely|less|far\s+from|anything\s+but|"
+    r"free\s+(?:of|from)|(?:wrong|incorrect|inaccurate|misleading|unfair|an?\s+(?:mistake|error|stretch))\s+to|neither|nor|weder|ni|(?:the\s+)?opposite\s+of|nicht|kein\w*|nie|pas|jamais|aucun\w*|rien|nunca|nada|sin|tampoco|não|nem|non|mai|"
     r"не|нет|ни|niet|geen|inte|ikke|δεν|ليس|ليست|لا|לא|אין|אינו|אינה)(?!\w)|\w(?:n't)(?!\w)"
 )
 LETTERS_BEFORE = regex.compile(r"(?:(?<!\w)\w\s*(?:,\s*(?:or|and|nor)\b|,|/|&|or\b|and\b|nor\b)\s*)+$", FLAGS)
@@ -36,7 +42,7 @@ CLAUSE_END = regex.compile(r"[,.;:!?\n，。；：！？]|\s[-–—]\s|—")
 MAX_GAP = 8
 """Words between a negation and what it denies within one clause."""
 DISTANT = regex.compile(
-    rf"(?:(?!{AFFIRMED})(?:{NEGATOR}))(?:\s+(?!(?:{BOUNDARIES})(?!\w))[\"'(*]*[\w'’-]+){{0,{MAX_GAP}}}\s+[\"'“”(\[*`]*$"
+    rf"(?:(?!{AFFIRMED})(?:{NEGATOR}))(?:\s+(?!(?:{BOUNDARIES}|{NEW_CLAUSE})(?!\w))[\"'(*]*[\w'’-]+){{0,{MAX_GAP}}}\s+[\"'“”(\[*`]*$"
     r"|(?:(?<!毫)[不没沒非无無未](?![错錯但仅僅愧过過]|得不|疑))[^\s，。、；：！？,.;:!?但而所]{0,6}$",
     FLAGS,
 )
@@ -58,9 +64,9 @@ COMPARED = regex.compile(
 )
 """Matches a comparison in which the other choice won: `more negative than `."""
 COMPARED_ELSEWHERE = regex.compile(
-    r"(?<!\b(?:nicht|pas|no|non|não|не|niet)\s+)\b(?:(?:eher|mehr|näher)\b[^.!?\n]{0,60}?\bals|(?:plutôt|plus)\b[^.!?\n]{0,60}?\bque|"
+    r"(?<!\b(?:nicht|pas|no|non|não|не|niet)\s+)\b(?:(?:eher|mehr|näher)\b[^.!?\n]{0,60}?\bals|(?:plutôt|plus)\b[^.!?\n]{0,60}?\bqu(?:e|')|"
     r"más\b[^.!?\n]{0,60}?\bque|più\b[^.!?\n]{0,60}?\bche|mais\b[^.!?\n]{0,60}?\bque|(?:скорее|более)\b[^.!?\n]{0,60}?\bчем|"
-    r"(?:meer|eerder)\b[^.!?\n]{0,60}?\bdan|(?:raczej|bardziej)\b[^.!?\n]{0,60}?\bniż|weder\b[^.!?\n]{0,60}?\bnoch)\s+(?:eine?n?|une?|una?|een)?\s*"
+    r"(?:meer|eerder)\b[^.!?\n]{0,60}?\bdan|(?:raczej|bardziej)\b[^.!?\n]{0,60}?\bniż|weder\b[^.!?\n]{0,60}?\bnoch)(?:\s+|(?<='))(?:eine?n?|une?|una?|een)?\s*"
     r"[\"'“(\[*`]*$",
     FLAGS,
 )

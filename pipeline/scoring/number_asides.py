@@ -6,9 +6,9 @@ from itertools import islice
 import regex
 
 from pipeline.metrics import numbers
+from pipeline.metrics.struck import in_blanks
 from pipeline.scoring.number_question import ASKS_CLOCK, ASKS_DIFFERENCE, ASKS_RATE, ASKS_SHARE, ASKS_TIME, UNITS, asks_year, question
 from pipeline.scoring.number_question import unit as asked_unit
-from pipeline.scoring.replacements import in_blanks
 
 STEP = regex.compile(
     r"^([\s*_#>-]*(?:step|schritt|étape|etape|paso|passo|шаг|stap)\s*)\d{1,2}(?=\s*[*_]*\s*[.:：)–—-])", regex.IGNORECASE | regex.MULTILINE

@@ -8,13 +8,14 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial, wraps
-from itertools import islice, takewhile
+from itertools import dropwhile, islice, takewhile
 from typing import NamedTuple
 
 from pipeline.metrics import label_lists, numbers, words
+from pipeline.metrics.struck import without_struck
 from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader, sql_reader, tool_call_reader
 from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
 from pipeline.store.records import Example
@@ -34,7 +35,7 @@ AROUND_LABEL = re.compile(rf"^(?:[{SIGNS_AROUND}#]|[-–—•·](?!\d))+|[{SIGN
 EMPTY_LIST = re.compile(r"\s*(?:```\w*\s*)?\[\s*\]\s*(?:```\s*)?")
 FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<language>[^`\n]*)$\n?", re.MULTILINE)
 CLOSING = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$\n?", re.MULTILINE)
-CODE_TAG = re.compile(r"^[ \t]*(?:\[/?(?:PYTHON|CODE)\]|</?(?:code|python)>)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+CODE_TAG = re.compile(r"^[ \t]*(?:\[/?(?:PYTHON|CODE)\]|(?:<pre>)?</?(?:code|python)>(?:</pre>)?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 """Tags around code, which some models write for fences."""
 OTHER_LANGUAGES = ("bash", "sh", "shell", "console", "text", "txt", "plaintext", "output", "json", "sql")
 BODY = re.compile(r"\s*\n(?: {2}|\t)")
@@ -46,7 +47,9 @@ START = re.compile(rf"^{CODE_LINE}", re.MULTILINE)
 INDENTED_BLOCK = re.compile(rf"(?:\A|\n)[^\S\n]*\n(?P<indent> {{4}}|\t){CODE_LINE}")
 """The start of a block of Python that markdown marks by its indentation, after a blank line."""
 FENCE_IN_LINE = re.compile(r"(?<=\S)[ \t]+(?=```(?:python3?|py)[ \t]*\n)", re.IGNORECASE)
-TAG_IN_LINE = re.compile(r"^([ \t]*<(?:code|python)>)(?=\S)|(?<=\S)(</(?:code|python)>[ \t]*)$", re.MULTILINE | re.IGNORECASE)
+TAG_IN_LINE = re.compile(
+    r"^([ \t]*(?:<pre>)?<(?:code|python)>)(?=\S)|(?<=\S)(</(?:code|python)>(?:</pre>)?[ \t]*)$", re.MULTILINE | re.IGNORECASE
+)
 LANGUAGE_LINE = re.compile(r"\A\s*(?:python3?|py)[ \t]*\n", re.IGNORECASE)
 """The name of the language, which is left of a fence whose backticks were lost."""
 MAX_FENCES = 20
@@ -147,21 +150,17 @@ def tool_call(text: str, example: Example) -> str | None:
 
 @after_thoughts
 def topics(text: str, example: Example) -> str | None:
-    """The labels of the first line, or of a list with one a line, in lower case, sorted, once: `Trade; earn, TRADE.` is `earn, trade`."""
-    rows = [line for line in label_lists.unwrapped(answer_part(text, example)).splitlines() if without_cue(line, example).strip()]
-    rows = rows[1:] if len(rows) > 1 and COURTESY.fullmatch(rows[0].strip()) else rows
-    first = without_statement(without_cue(rows[0], example), example) if rows else ""
-    first = keyed[1] if (keyed := words.KEYED.fullmatch(first.strip())) else first
-    listed = [first]
-    for row in rows[1:]:
-        is_list = BULLET.match(rows[0]) is not None
-        is_whole = LABEL_SEPARATOR.search(first) or (":" in first and not is_list)
-        if is_whole or not (BULLET.match(row) and (is_list or rows[0].rstrip().endswith(":"))):
-            break
-        listed.append(row)
+    """The labels of a plain list in lower case, sorted, once: `Trade; earn, TRADE.` is `earn, trade`; else the answer's whole text, whose
+    labels are read by `label_lists` once those of all references are known.
+    """
+    part = without_struck(answer_part(text, example))
+    rows = [row for line in label_lists.unwrapped(part).splitlines() if (row := without_cue(line, example).strip())]
+    listed = [*takewhile(label_lists.is_plain, rows[:1] if rows and LABEL_SEPARATOR.search(rows[0]) else rows)]
+    if any(BULLET.match(row) for row in rows) and listed != rows:
+        listed = []
     parts = [part for row in listed for part in LABEL_SEPARATOR.split(BULLET.sub("", row).lower())]
-    labels = {" ".join(closed(AROUND_LABEL.sub("", part)).split()) for part in parts}
-    return ", ".join(sorted(labels - {""})) or None
+    labels = {" ".join(closed(AROUND_LABEL.sub("", part)).split()) for part in parts} - {""}
+    return ", ".join(sorted(labels)) or (part.strip() if listed != rows else None)
 
 
 def closed(label: str) -> str:
@@ -194,7 +193,7 @@ def code(text: str, example: Example) -> str | None:
     if not is_body(inside) and whole_pieces(inside) is None:
         inside = from_start(inside)
     read = whole_pieces(inside)
-    return without_indent(inside if read is None else read).rstrip() or None
+    return as_body(without_indent(inside if read is None else read)).rstrip() or None
 
 
 def from_start(text: str) -> str:
@@ -220,6 +219,20 @@ def without_indent(text: str) -> str:
     return textwrap.dedent(text) if is_program else text
 
 
+def as_body(text: str) -> str:
+    """A text that returns outside of any function, indented as the body of one that it is."""
+    parsed = statements(text)
+    is_open = isinstance(parsed, list) and not is_body(text) and any(map(returns, parsed))
+    return textwrap.indent(text, "    ") if is_open else text
+
+
+def returns(node: ast.AST) -> bool:
+    """Whether a statement returns, other than from a function inside it."""
+    if isinstance(node, (*DEFINITION, ast.Lambda)):
+        return False
+    return isinstance(node, ast.Return) or any(map(returns, ast.iter_child_nodes(node)))
+
+
 def typed(text: str) -> str:
     """What was typed into the interactive interpreter, where a text begins with its prompt `>>>`; what it printed is left out."""
     return "\n".join(match[1] or "" for match in TYPED.finditer(text)) if text.lstrip().startswith(">>> ") else text
@@ -242,9 +255,18 @@ def unfenced(text: str) -> str:
     blocks = list(blocks_from(text, opening))
     python = [block for block in blocks if block.language not in OTHER_LANGUAGES and (is_body(block.text) or is_code(block.text))]
     final = [place for place, block in enumerate(python) if place and final_answer.is_final(block.before)]
-    python = python[final[-1] :] if final else python
+    python = python[final[-1] :] if final else [*dropwhile(lambda block: uses_later(block, python), python)]
     imports = [*takewhile(lambda block: only_imports(block.text), python)]
     return "".join(block.text for block in python[: len(imports) + 1]) or blocks[0].text
+
+
+def uses_later(block: "Block", blocks: Sequence["Block"]) -> bool:
+    """Whether a block defines nothing and uses what a later one defines, as an example of a call or a test does."""
+    trees = [(other, parsed) for other in blocks if isinstance(parsed := statements(other.text), list)]
+    own = next((parsed for other, parsed in trees if other is block), [])
+    defined = {node.name for other, parsed in trees if other is not block for node in parsed if isinstance(node, DEFINITION)}
+    used = {node.id for statement in own for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    return not any(isinstance(node, DEFINITION) for node in own) and bool(used & defined)
 
 
 class Block(NamedTuple):

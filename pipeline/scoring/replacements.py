@@ -1,4 +1,4 @@
-"""Finds what a text replaces or strikes out and so is no answer: `Sales` in `Sales... Actually, billing.`"""
+"""Finds what a text replaces and so is no answer: `Sales` in `Sales... Actually, billing.`"""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import regex
 FLAGS = regex.IGNORECASE | regex.VERSION1
 MARKS = r"[\s\"'“”„«»*_`()\[\]]*"
 REPLACING = (
-    r"actually|(?:or\s+)?rather(?!\s+than)|(?:i'm\s+|so\s+)?sorry|i\s+meant?|make\s+(?:that|it)|oops|"
+    r"actually|well(?=,)|(?:or\s+)?rather(?!\s+than)|(?:i'm\s+|so\s+)?sorry|i\s+meant?|make\s+(?:that|it)|oops|"
     r"(?:ich\s+)?meine(?:\s+ich)?|vielmehr|besser\s+gesagt|quatsch|moment|eigentlich|tatsächlich|entschuldigung|"
     r"pardon|(?:ou\s+)?plutôt(?!\s+que)|en\s+fait|je\s+veux\s+dire|désolé|"
     r"perdón|mejor\s+dicho|quiero\s+decir|en\s+realidad|digo|lo\s+siento|anzi|scusa|volevo\s+dire|in\s+realtà|"
@@ -27,10 +27,6 @@ BETWEEN = regex.compile(
     FLAGS,
 )
 """What stands between an answer and the one that replaces it."""
-STRUCK = regex.compile(r"~~[^~\n]+~~|<(s|del|strike)>[^<\n]+</\1>")
-"""What markup strikes out."""
-TICKED, NOT_TICKED = regex.compile(r"\[[xX✓✔]\]|[☑✅✔🗹]"), regex.compile(r"^.*(?:\[\s?\]|[☐⬜❌❎✗✘]).*$", regex.MULTILINE)
-"""A tick, and a line of a list of boxes without one."""
 ENDS = regex.compile(rf"{MARKS}(?:\p{{L}}+{MARKS})?(?:$|[.,;:!?—–…。，；！？\n]|(?:because|since|as|or)\b)", FLAGS)
 """What follows the answer that replaces another: the end of its clause."""
 
@@ -45,17 +41,6 @@ def start_of_last(part: str, spans: Sequence[tuple[int, int]]) -> int:
         if BETWEEN.fullmatch(part, end, start) and ENDS.match(part, after):
             return start
     return 0
-
-
-def without_struck(part: str) -> str:
-    """The text in which blanks stand for what is struck out, and for boxes that are not ticked beside one that is."""
-    part = STRUCK.sub(in_blanks, part)
-    return NOT_TICKED.sub(in_blanks, part) if len(TICKED.findall(part)) == 1 else part
-
-
-def in_blanks(match: "regex.Match[str]") -> str:
-    """As many blanks as a match has characters, with its line breaks."""
-    return str(regex.sub(r"\S", " ", match[0]))
 
 
 def blanked(part: str, end: int) -> str:

@@ -24,14 +24,16 @@ VERB = (
     r"fetch(?:es)?|means?|filters?)"
 )
 SENTENCE = re.compile(
-    r"(\"[^\"\n]*\"|'[^'\n]*')|(?<=[^\s=<>(,])(?:[.,:;]?\s+|\s*\n\s*)\(?(?:"
+    r"(\"[^\"\n]*\"|'[^'\n]*')|(?<=[^\s=<>(,])(?:[.,:;]?\s+|\s*\n\s*)(?:and\s+)?\(?(?:"
     rf"(?:This|It|That|Which|which|that)\s+{VERB}\b"
     rf"|(?:[Tt]he|[Tt]his|[Tt]hat)\s+(?:(?:above|SQL|resulting|final)\s+)?(?:query|statement|result|answer|output)\s+(?:above\s+)?(?:{VERB}|is|uses?)\b"
-    rf"|Here,?\s+(?:the|we|I)\b|Note\s+that\b|Explanation:|[Ii]n\s+order\s+to\s+{VERB}\b"
+    rf"|Here,?\s+(?:the|we|I)\b|Note\s+that\b|Explanation:|assuming\b|That's\b|(?:I\s+)?[Hh]ope\s+this\b|[Ii]n\s+order\s+to\s+{VERB}\b"
     r"|to\s+(?:get|find|retrieve|fetch|list|show|count|answer|obtain|see|select)\s+(?:the|all|how|it|that|your|this)\b).*",
     re.DOTALL,
 )
 """A text in quotes; or a sentence in plain English behind a query, with all that follows it."""
+END_BEFORE_MORE = re.compile(r"[.;](?=\s+(?:[A-Z][a-z]|SELECT\b|select\b))")
+"""The end of a sentence or query with more behind it."""
 WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
 
 
@@ -42,7 +44,7 @@ def queries(text: str) -> list[Candidate]:
     for start in (match.start() for match in matches):
         if candidates and start < candidates[-1].end:
             continue
-        whole = from_select(text[start:])
+        whole = up_to_next(from_select(text[start:]))
         bare = SQL_COMMENT.sub(quoted, BLOCK_COMMENT.sub(" ", within_quotes(text[:start], whole)))
         query = " ".join(SENTENCE.sub(quoted, re.split(r";\s*(?:\n|$)|```|</\w+>", bare, maxsplit=1)[0]).split())
         candidates.append(Candidate(query.rstrip(END_OF_QUERY).removesuffix("**").rstrip(END_OF_QUERY), start, start + len(whole)))
@@ -56,6 +58,15 @@ def from_select(text: str) -> str:
     while end < len(lines) and (CONTINUED.match(lines[end]) or (lines[end].strip() and UNFINISHED.search(lines[end - 1]))):
         end += 1
     return "\n".join(lines[:end])
+
+
+def up_to_next(query: str) -> str:
+    """A text from its SELECT up to the sentence or semicolon after which another query begins, in the same case."""
+    for start in (match.start() for match in re.finditer(rf"\b{query[:6]}\s", query[1:])):
+        end = next((match.start() for match in END_BEFORE_MORE.finditer(query) if match.start() <= start), None)
+        if end is not None and not any(query.count(quote, 0, start) % 2 for quote in "'\""):
+            return query[:end]
+    return query
 
 
 def within_quotes(before: str, query: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.metrics import tool_calls
 from pipeline.scoring import tool_call_forms
@@ -17,7 +18,7 @@ MARK = re.compile(r"\[TOOL_CALLS\]|<\|python_tag\|>")
 """Stands before calls in Mistral's and Llama 3's templates. As control tokens they are no part of a generated text."""
 NAMED = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?(?=\{)")
 """The name of a tool right before its arguments, as in Mistral's newer templates."""
-FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+FENCE = re.compile(r"\A\s*```(?:json|python|tool_code)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 CUT = re.compile(r"\"name\"\s*:.*\"(?:arguments|parameters)\"\s*:", re.DOTALL)
 """A call in a text in which no whole one stands."""
 BETWEEN = re.compile(r"[\s;,]*")
@@ -35,10 +36,11 @@ def read(text: str) -> str | None:
     if mark := MARK.search(text):
         return listed(sequence(MARK.sub(" ", text[mark.end() :])))
     fenced = FENCE.match(text)
-    whole = sequence(fenced[1] if fenced else text)
+    bare = fenced[1] if fenced else text
+    whole = sequence(bare)
     if None not in whole:
         return listed(whole)
-    if (others := tool_call_forms.read(text)) is not None:
+    if (others := tool_call_forms.read(bare)) is not None:
         return listed(others)
     if calls := list(inside(text)):
         return tool_calls.canonical(calls)
@@ -73,9 +75,15 @@ def sequence(text: str) -> list[tool_calls.Call | None]:
         except (ValueError, RecursionError):
             return [*calls, None]
         entries = [{"name": name[1], "arguments": value}] if name else value if isinstance(value, list) else [value]
-        calls += [tool_calls.call_of(entry) for entry in entries]
+        calls += [tool_calls.call_of(call) for entry in entries for call in wrapped(entry)]
         position = BETWEEN.match(text, end).end()  # type: ignore[union-attr]
     return calls
+
+
+def wrapped(value: Any) -> list[Any]:
+    """The calls of a message as OpenAI has it, `{"tool_calls": [...]}`; else the value itself."""
+    calls = value.get("tool_calls") if isinstance(value, dict) else None
+    return calls if isinstance(calls, list) and calls else [value]
 
 
 def inside(text: str) -> Iterator[tool_calls.Call]:
@@ -86,8 +94,7 @@ def inside(text: str) -> Iterator[tool_calls.Call]:
             value, end = DECODER.raw_decode(text, position)
         except (ValueError, RecursionError):
             value, end = None, position + 1
-        if call := tool_calls.call_of(value):
-            yield call
+        yield from filter(None, map(tool_calls.call_of, wrapped(value)))
         position = text.find("{", end)
 
 

@@ -21,13 +21,20 @@ BEFORE = (
 )
 
 
-CUE = re.compile(r"\s*(?:the\s+)?clause\s+type(?:\s+is)?\s*[:=]?\s+", re.IGNORECASE)
+CUE = re.compile(
+    r"\s*(?:(?:the\s+)?clause\s+type(?:\s+is)?\s*[:=]?\s+|(?:the\s+(?:clause\s+)?type(?:\s+of\s+(?:this|the)\s+clause)?|this|it)\s+is\s+(?:an?\s+|the\s+)?"
+    r"(?=\S)|(?:the|this)\s+clause\s+is\s+(?:about\s+)?(?:an?\s+|the\s+)?)",
+    re.IGNORECASE,
+)
+"""What says that the type follows."""
 
 
 def answer(text: str, example: Example) -> str | None:
     """The type in the first line in lower case with hyphens, without the cue, quotes and final punctuation: `"Governing Laws."` is
     `governing-laws`."""
-    line = CUE.sub("", parsers.first_line(text, example) or "", count=1)
+    line = parsers.first_line(text, example) or ""
+    cue = CUE.match(line)
+    line = re.sub(r"\s+clause\W*$", "", line[cue.end() :], flags=re.IGNORECASE) if cue else line
     return re.sub(r"[\s_-]+", "-", re.sub(r"^[\W_]+|[\W_]+$", "", line.lower())) or None
 
 
