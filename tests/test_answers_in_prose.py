@@ -70,6 +70,8 @@ def test_a_denial_reaches_as_far_as_its_clause(choices, text, choice):
         (LETTERS, "D) Helium\nC) Nitrogen\nB) Carbon dioxide\nA) Oxygen\n\nCorrect: B", "B"),
         (("ham", "spam"), "Unlikely to be ham", None),
         (LETTERS, "An A", "A"),
+        (LETTERS, "A: 1230 km, B: 6650 km, C: 346 km. The longest is B.", "B"),
+        (TONE, "Negative. Positive. Neutral.", None),
         (("plainte", "question"), "C'est plutôt une plainte qu'une question.", "plainte"),
         (TONE, "- positive\n- nothing negative in it", "positive"),
         (("low", "very low", "high"), "The risk is low to very low.", None),
@@ -109,6 +111,7 @@ def test_of_several_choices_with_shares_the_largest_counts(text, choice):
         ("It says yes and no in different places.", None),
         ("no, i think yes", None),
         ("No... well, yes.", "yes"),
+        ("The answer would be yes if corn were free; as it is, no.", None),
         ("Yes, no doubt", "yes"),
     ],
 )
@@ -120,6 +123,7 @@ def test_what_follows_the_next_question_in_the_same_line_is_no_answer():
     ticket = Example("1", "Ticket: I was charged twice.\nTeam:", "billing", TEAMS)
     assert parsers.choice("billing Ticket: The screen is black. Team: support", ticket) == "billing"
     assert parsers.choice("The Ticket: charged twice, so not support. Team: billing", ticket) == "billing"
+    assert parsers.choice("Billing team (cc: support)", ticket) is None
     tagged = Example("1", "Input: Anna lives in Rome . Output:", "-")
     one, other = '{"person": ["Anna"]}', '{"person": ["Ben"]}'
     assert parsers.json(f"{one} Input: Ben sings . Output: {other}", tagged) == one
@@ -164,6 +168,11 @@ NEWS = Example("1", "News: grain waits for ships.\nTopics:", "grain, ship")
         "topics=grain,ship",
         "The answer is: grain and ship. Both wait.",
         "Primarily grain; also ship.",
+        "grain, ship, and nothing else",
+        "**Grain** and **ship**",
+        "grain,\nship",
+        "It has grain, ship, but no coal.",
+        "It is about grain. It also has ship.",
         "grain: yes\nship: yes\nwheat: no",
     ],
 )
@@ -232,6 +241,11 @@ CODE = "def f(x):\n    return x + 1"
         (f"Wrong:\n```python\ndef f(x):\n    return x\n```\nRight:\n```python\n{CODE}\n```", CODE),
         (f"Test:\n```python\nassert f(1) == 2\n```\nCode:\n```python\n{CODE}\n```", CODE),
         (f"Usage:\n```python\ny = f(1)\nprint(y)\n```\nCode:\n```python\n{CODE}\n```", CODE),
+        (
+            f"```python\ndef g(x):\n    return x\n```\n```python\n{CODE.replace('x + 1', 'g(x)')}\n```",
+            "def g(x):\n    return x\ndef f(x):\n    return g(x)",
+        ),
+        (f"```python\n{CODE}\n```\nOr:\n```python\ndef f(x):\n    return 1 + x\n```", CODE),
         (f"```python\nSTEP = 1\n```\n```python\n{CODE}\n```", "STEP = 1"),
         (f"<pre><code>{CODE}\n</code></pre>", CODE),
         ("```python\nreturn x + 1\n```", "    return x + 1"),

@@ -34,7 +34,7 @@ OPEN_END = re.compile(
 """What says that a list goes on, and is no label."""
 REMARK = re.compile(r"\s*\([^()]*\)$")
 STATED = re.compile(r"^.{0,60}\b(?:is|are|about|mentions?|includes?|contains?|covers?|=|->)\s+(?=\S)")
-BOTH = re.compile(r"^(?:both|primarily|mainly|mostly|chiefly|either|also|and\s+also|plus|additionally)\s+")
+BOTH = re.compile(r"^(?:both|primarily|mainly|mostly|chiefly|only|just|either|also|and\s+also|plus|additionally)\s+")
 EXPLAINED = re.compile(r"\s*:\s|\s[-–—]\s|\.\s|\s\(")
 """What separates a label from the remark behind it, as in `earn: profits rose`."""
 SLASH = re.compile(r"\s*[/|]\s*|\s+[-–—]{1,2}\s+")
@@ -47,13 +47,13 @@ CONCLUDES = re.compile(
 )
 """A sentence that says what the labels are, whatever others name before it."""
 PROSE = re.compile(
-    r"\b(?:the|this|that|these|those|it|its|i(?!\.)|we|you|is|are|was|were|be|because|since|which|let|with|ist|sind|est|sont|это)\b"
+    r"\b(?:the|this|that|these|those|it|its|i(?!\.)|we|you|is|are|was|were|be|because|since|which|let|with|he|she|they|has|have|had|nothing|ist|sind|est|sont|это)\b"
 )
 """Words that sentences have and labels do not."""
 DENIED = re.compile(
     r"^(?:but\s+|and\s+|,\s*)?(?:not|no|never|nor|without|except(?:\s+for)?|excluding|rather\s+than|instead\s+of)\s+(?:(?:about|an?|the)\s+)?"
 )
-NOT = re.compile(r"(?:but\s+|and\s+)?not\s")
+NOT = re.compile(r"(?:but\s+|and\s+)not?\s|not\s")
 DENIED_BEFORE = re.compile(rf"(?:^|\s){DENIED.pattern[1:]}$")
 DENIED_AFTER = re.compile(r"^.*?(?:\s*[:=(]|\s[-–—])\s*(?:no|not|false|absent|nein|non|нет)\)?$")
 """An entry that says of a label that it is none."""
@@ -166,7 +166,7 @@ def is_prose(entry: str) -> bool:
 def is_plain(row: str) -> bool:
     """Whether a line is a list of labels, by its form alone."""
     entries = [normalise(strip_wrappers(part)) for part in BETWEEN.split(BULLET.sub("", row))]
-    return not any(is_sentence(entry, ()) or entry.endswith(":") or '"' in entry or ". " in entry for entry in entries)
+    return not any(is_sentence(entry, ()) or entry.endswith(":") or re.search(r"\"|\*\*|\. ", entry) for entry in entries)
 
 
 def apart(label: str, vocabulary: Collection[str]) -> list[str]:
@@ -183,7 +183,11 @@ def apart(label: str, vocabulary: Collection[str]) -> list[str]:
     forms = dict.fromkeys([label, bare, announced, BOTH.sub("", STATED.sub("", bare))])
     splits = [marked] if len(marked := [part for part in INLINE_MARK.split(label) if part]) > 1 else []
     splits += [[form] for form in forms]
-    splits += [[strip_wrappers(part) for part in separator.split(form) if part] for separator in (CONJUNCTION, SLASH) for form in forms]
+    splits += [
+        [strip_wrappers(part) for part in separator.split(form) if part and not NOT.match(part)]
+        for separator in (CONJUNCTION, SLASH)
+        for form in forms
+    ]
     splits.append([explained])
     for parts in [*splits, *(form.split() for form in forms)]:
         if parts and all(part in vocabulary for part in parts):

@@ -29,6 +29,9 @@ LIST_SEPARATOR = regex.compile(
 )
 """Separates two labels of a list."""
 SENTENCE_BREAK = regex.compile(r"[\"'*_`)]*[.!]\s+[\"'*_`(]*")
+ENDS_SENTENCE = regex.compile(r"^[*_`\"']*(?:[.!](?:\s|$)|\s*(?:\n|$))")
+CONDITION = regex.compile(r"^[\"'*_`]*,?\s+(?:if|unless|were|had)\b", FLAGS)
+"""What follows a choice that would be the answer in another case."""
 PREDICATE = regex.compile(r"^[\"'*_`)]*\s+(?:is|was|are|were|would|has|does|can|should)\b", FLAGS)
 """What follows a choice that begins a clause of its own, and so no list goes on with it."""
 BULLETED, LINE_END = regex.compile(r"(?:^|\n)\s*[-*•·▪◦]\s+[*_`\"']*$"), regex.compile(r"^[*_`\"'.!]*\s*(?:\n|$)")
@@ -43,7 +46,10 @@ CONCLUSION = regex.compile(
 )
 """The start of a sentence, a clause or a line that draws the conclusion, up to a choice."""
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
-BEST = r"(?:the\s+best|(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match))"
+BEST = (
+    r"(?:the\s+(?!(?:re|te|we|gue|reque|intere|conte|que)st)\w+est|"
+    r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match))"
+)
 CHOICE_PHRASE = (
     r"(?:i(?:'d|\s+would|'ll|\s+will|'m\s+going\s+to|\s+am\s+going\s+to)?\s+(?:say|think|guess|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for|"
     r"(?:call|rate|label|classify|categori[sz]e|tag|consider|mark)\s+(?:it|this|that|the\s+\w+)(?:\s+(?:as|under))?)|"
@@ -229,7 +235,9 @@ def joined(part: str, opening: Mention, candidates: list[Mention]) -> list[Menti
     for mention in candidates:
         end = listed[-1].end
         joint = LIST_SEPARATOR.fullmatch(part, end, mention.start) if mention.start > end else None
-        is_sentence = mention.start > end and SENTENCE_BREAK.fullmatch(part, end, mention.start) and LINE_END.match(part[mention.end :])
+        is_sentence = (
+            mention.start > end and SENTENCE_BREAK.fullmatch(part, end, mention.start) and ENDS_SENTENCE.match(part[mention.end :])
+        )
         if (joint and not ("," in joint[0] and PREDICATE.match(part[mention.end :]))) or is_sentence:
             listed.append(mention)
     return listed
@@ -241,7 +249,8 @@ def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
     possible = [mention for mention in candidates if not denied(part, mention)]
     names = {mention.name for mention in possible if CORRECT.match(part[mention.end :]) or is_called_right(part, mention)}
     for mention in possible:
-        if cue.search(part[max(0, mention.start - 120) : mention.start]):
+        before = part[max(0, mention.start - 120) : mention.start]
+        if cue.search(before) and not ("would" in before.casefold() and CONDITION.match(part[mention.end :])):
             listed = {other.name for other in joined(part, mention, possible)}
             names |= listed if len(listed) < max(2, len(example.choices)) else set()  # `I am to choose A, B or C` states none
     return names
@@ -276,7 +285,7 @@ def statement(last_cue: str) -> "regex.Pattern[str]":
     names = "|".join([ANSWER_CUES, ANSWER_NOUNS, *([regex.escape(last_cue)] if last_cue else [])])
     marks = r"\s*_\"'`({\[$"
     return regex.compile(
-        rf"(?:(?:{names}|{BEST})\b[^.\n:：]{{0,30}}?(?:{COPULA}|\b(?:ist|est|es|è|é)\b)|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
+        rf"(?:(?:{names}|{BEST})\b[^.\n:：(]{{0,30}}?(?:{COPULA}|\b(?:ist|est|es|è|é)\b)|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
         FLAGS,
     )
 

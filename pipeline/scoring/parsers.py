@@ -155,7 +155,12 @@ def topics(text: str, example: Example) -> str | None:
     """
     part = without_struck(answer_part(text, example))
     rows = [row for line in label_lists.unwrapped(part).splitlines() if (row := without_cue(line, example).strip())]
-    listed = [*takewhile(label_lists.is_plain, rows[:1] if rows and LABEL_SEPARATOR.search(rows[0]) else rows)]
+    listed = [
+        *takewhile(
+            lambda row: label_lists.is_plain(BULLET.sub("", row)),
+            rows[:1] if rows and LABEL_SEPARATOR.search(rows[0].strip(" ,;")) else rows,
+        )
+    ]
     if any(BULLET.match(row) for row in rows) and listed != rows:
         listed = []
     parts = [part for row in listed for part in LABEL_SEPARATOR.split(BULLET.sub("", row).lower())]
@@ -256,17 +261,29 @@ def unfenced(text: str) -> str:
     python = [block for block in blocks if block.language not in OTHER_LANGUAGES and (is_body(block.text) or is_code(block.text))]
     final = [place for place, block in enumerate(python) if place and final_answer.is_final(block.before)]
     python = python[final[-1] :] if final else [*dropwhile(lambda block: uses_later(block, python), python)]
-    imports = [*takewhile(lambda block: only_imports(block.text), python)]
-    return "".join(block.text for block in python[: len(imports) + 1]) or blocks[0].text
+    count = len([*takewhile(lambda block: only_imports(block.text), python)]) + 1
+    while any(defines_with(python[count:][:1], block) for block in python[:count]):
+        count += 1
+    return "".join(block.text for block in python[:count]) or blocks[0].text
 
 
 def uses_later(block: "Block", blocks: Sequence["Block"]) -> bool:
     """Whether a block defines nothing and uses what a later one defines, as an example of a call or a test does."""
-    trees = [(other, parsed) for other in blocks if isinstance(parsed := statements(other.text), list)]
-    own = next((parsed for other, parsed in trees if other is block), [])
-    defined = {node.name for other, parsed in trees if other is not block for node in parsed if isinstance(node, DEFINITION)}
-    used = {node.id for statement in own for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    return not any(isinstance(node, DEFINITION) for node in own) and bool(used & defined)
+    return not names_in(block.text)[0] and any(names_in(block.text)[1] & names_in(other.text)[0] for other in blocks)
+
+
+def defines_with(following: Sequence["Block"], block: "Block") -> bool:
+    """Whether the block that follows defines something new out of what this one defines."""
+    own = names_in(block.text)[0]
+    return any(defined and not defined & own and used & own for defined, used in (names_in(other.text) for other in following))
+
+
+def names_in(text: str) -> tuple[set[str], set[str]]:
+    """The functions and classes that a text defines, and the names that it uses."""
+    parsed = statements(text)
+    nodes = parsed if isinstance(parsed, list) else []
+    used = {inner.id for node in nodes for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return {node.name for node in nodes if isinstance(node, DEFINITION)}, used
 
 
 class Block(NamedTuple):

@@ -17,7 +17,7 @@ from pipeline.machine import Work
 from pipeline.models import renderer
 from pipeline.store.folders import DebuggedFolder, HeldoutFolder, PredictionsFolder
 
-VERSION = 1
+VERSION = 2
 NEEDS = ("weights", "gpu")
 
 
