@@ -229,7 +229,7 @@ def test_cuda_is_refused_at_once_where_there_is_none(finished, type_in):
         ("target_modulez=1", "'target_modulez' is not a key of a recipe. The nearest are "),
         ("finetune.size=1", "finetune.size is not a key. The nearest are finetune."),
         ("finetune.zzz=1", "finetune.zzz is not a key. See docs/recipes.md for all of them."),
-        ("boolq", "'boolq' is not KEY=VALUE. See docs/recipes.md for all of them."),
+        ("zzz", "'zzz' is not KEY=VALUE. See docs/recipes.md for all of them."),
         ("general.suites=[boolk]", "there is no suite or task 'boolk'. Did you mean 'boolq'?"),
         ("general.suites=[zzz]", "there is no suite or task 'zzz'. See `loralift ls tasks` for all of them."),
         ("compare.intervl=bca", "compare.intervl is not a key. Did you mean 'compare.interval'?"),
