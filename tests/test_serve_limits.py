@@ -49,7 +49,9 @@ def refuse_wrong_keys(server):
 def refuse_what_the_queue_does_not_hold(server, client):
     """One row fits into the batch, three wait, and the fifth is told when to come back."""
     with ThreadPoolExecutor(4) as threads:
-        running = [threads.submit(client.chat.completions.create, **LONG) for _ in range(4)]
+        running = [threads.submit(client.chat.completions.create, **LONG)]
+        wait_for(lambda: server.metric("loralift_running_rows", KEY) == 1)  # else four might wait, which the queue does not hold
+        running += [threads.submit(client.chat.completions.create, **LONG) for _ in range(3)]
         wait_for(lambda: server.metric("loralift_waiting_rows", KEY) == 3)
         with pytest.raises(openai.RateLimitError) as error:
             client.chat.completions.create(**LONG)
