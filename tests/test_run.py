@@ -239,6 +239,7 @@ def test_jobs_stand_behind_their_inputs(finished):
 def test_every_stage_is_a_file():
     names = {path.stem for path in (Path(runs.__file__).parent / "stages").glob("[a-z]*.py")}
     imports = {"import_adapter", "import_model", "import_predictions"}
-    others = {"reference", "relevance", "general_loss", "speed", "search_overlap", "common_examples", "slice_examples"}
+    others = {"reference", "debug", "debug_by_endpoint", "relevance", "general_loss", "speed", "search_overlap", "common_examples"}
+    others |= {"slice_examples"}
     assert names == {*project.STAGES, *imports, *others}
     assert all(callable(import_module(f"pipeline.stages.{name}").run) for name in names)
