@@ -19,7 +19,7 @@ BODIES = ("/v1/chat/completions", "/v1/completions")
 """The operations that take a body, among which the requests are divided."""
 
 
-def fuzzed(folder: Path, command: str, requests: int) -> dict[str, Any]:
+def run_fuzz(folder: Path, command: str, requests: int) -> dict[str, Any]:
     """Responses by status, and how the server did afterwards."""
     from pipeline.resources import shipped
     from tests import foreign
@@ -69,7 +69,7 @@ def main() -> None:
     if not arguments.schemathesis:
         sys.exit("schemathesis is not installed here: pip install 'loralift[fuzz]', or name it with --schemathesis PATH")
     with tempfile.TemporaryDirectory() as folder:
-        results = fuzzed(Path(folder), arguments.schemathesis, arguments.requests)
+        results = run_fuzz(Path(folder), arguments.schemathesis, arguments.requests)
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "fuzz-serve.json"
     path.write_text(json.dumps({**machine.environment(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")

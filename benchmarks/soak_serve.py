@@ -125,7 +125,7 @@ def difference(expected: str, text: str) -> str:
     return "" if text == expected else f"{text!r} in place of {expected!r}"
 
 
-def soaked(folder: Path, seconds: float, clients: int) -> dict[str, Any]:
+def run_soak(folder: Path, seconds: float, clients: int) -> dict[str, Any]:
     """The results of a soak; files go into a folder."""
     from pipeline.resources import shipped
     from tests import foreign
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = soaked(Path(folder), arguments.seconds, arguments.clients)
+        results = run_soak(Path(folder), arguments.seconds, arguments.clients)
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "soak-serve-cpu.json"
     path.write_text(json.dumps({**machine.environment(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")

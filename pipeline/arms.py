@@ -304,7 +304,7 @@ def find(name: str, constraint: Constraint = "") -> ArmSpec:
         constraint: how answers to the task can be constrained, which decides some labels.
     """
     if name.endswith(DEBUGGED):
-        return debugged(find(name.removesuffix(DEBUGGED), constraint))
+        return debugged_row(find(name.removesuffix(DEBUGGED), constraint))
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
         return ArmSpec(name, model, model, "Another model, behind an endpoint, with the same prompts.", "other model", reference=model)
@@ -325,7 +325,7 @@ def find(name: str, constraint: Constraint = "") -> ArmSpec:
     return replace(row, label=label, sentence=sentence, short=short)
 
 
-def debugged(row: ArmSpec) -> ArmSpec:
+def debugged_row(row: ArmSpec) -> ArmSpec:
     """The row of the arm of the same programs after debugging."""
     meaning = "The same programs, repaired with the tests that their prompts show. The hidden tests are run once, afterwards."
     return replace(

@@ -110,13 +110,13 @@ def test_arms_are_timed_on_fresh_stores(tmp_path):
 @pytest.mark.slow
 def test_a_short_soak_has_no_fault_and_sees_wrong_answers(tmp_path, monkeypatch):
     """Which memory is lost only shows after minutes: see benchmarks/results."""
-    results = soak_serve.soaked(tmp_path / "soak", 10, 8)
+    results = soak_serve.run_soak(tmp_path / "soak", 10, 8)
     assert (results["faults"], results["exit_code"], results["tracebacks"]) == ([], 0, 0)
     assert results["evictions"] > 0
     assert results["different_answers"] > 20
     assert sum(results["requests"].values()) > 8
     monkeypatch.setattr(soak_serve.Soak, "ask_alone", mistaken(soak_serve.Soak.ask_alone))
-    assert "in place of" in soak_serve.soaked(tmp_path / "mistaken", 3, 4)["faults"][0]
+    assert "in place of" in soak_serve.run_soak(tmp_path / "mistaken", 3, 4)["faults"][0]
 
 
 def mistaken(ask_alone):

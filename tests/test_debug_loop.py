@@ -1,4 +1,4 @@
-"""The debugging loop over real problems with planted bugs, with debuggers that follow a script."""
+"""The debugging loop over real problems with with_bug bugs, with debuggers that follow a script."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ class Script:
     def ask(self, name, queries):
         self.queries += [(name, query.text) for query in queries]
         number = int(name.removeprefix("round").partition("-")[0])
-        text = "[BLOCK-1] incorrect: it adds" if name.endswith("verdicts") else self.programs[min(number, len(self.programs)) - 1]
+        text = "[BLOCK-1] incorrect: it adds" if "verdicts" in name else self.programs[min(number, len(self.programs)) - 1]
         return [Answer(text, len(query.text), len(text)) for query in queries]
 
 
@@ -60,7 +60,7 @@ def test_a_program_that_passes_stays_as_it_is_and_nobody_is_asked():
 def test_a_failing_program_is_traced_judged_and_repaired():
     script = Script([fenced("2 * x")])
     session = debug(fenced("x * x"), script)
-    assert [name for name, _ in script.queries] == ["round1-verdicts", "round1-programs"]
+    assert [name.rpartition("-")[0] for name, _ in script.queries] == ["round1-verdicts", "round1-programs"]
     assert "double(5) gave 25" in script.queries[0][1], "5 is the test that fails, as 2 * 2 is 4"
     assert "[BLOCK-1] incorrect: it adds" in script.queries[1][1]
     assert session.prediction.text == "```python\ndef double(x):\n    return 2 * x\n```"
@@ -93,6 +93,12 @@ def test_what_was_shown_is_not_shown_again():
     session = debug(fenced("0"), script)
     assert sorted(row["test"] for row in session.rounds) == ["assert double(2) == 4", "assert double(5) == 10"]
     assert len(script.queries) == 4, "two queries for each of two failing tests: a greedy model would repeat its answers to any further one"
+
+
+def test_answers_to_other_queries_are_kept_under_another_name():
+    names = [loop.log_name("round1-verdicts", [loop.Query(example, text)]) for example, text in (("d", "a"), ("d", "b"), ("e", "a"))]
+    assert len(set(names)) == 3
+    assert names[0] == loop.log_name("round1-verdicts", [loop.Query("d", "a")])
 
 
 def test_rounds_are_bounded():
@@ -146,7 +152,7 @@ BUGS = (
 """Text of a right program, and what makes a wrong one of it."""
 
 
-def planted(row):
+def with_bug(row):
     """The solution with one bug, for every kind of bug that it can have."""
     for right, wrong in BUGS:
         body = row["canonical_solution"].replace(right, wrong, 1)
@@ -164,7 +170,7 @@ class Repairer:
         return True
 
     def ask(self, name, queries):
-        if name.endswith("verdicts"):
+        if "verdicts" in name:
             return [Answer("[BLOCK-1] incorrect", 1, 1) for _ in queries]
         right = int(name.removeprefix("round").partition("-")[0]) > 1
         return [Answer(self.solutions[query.example] if right else "```python\nraise ValueError\n```", 1, 1) for query in queries]
@@ -175,7 +181,7 @@ def test_planted_bugs_in_humaneval_are_repaired_and_pass_the_hidden_tests():
         pytest.skip("real data is not here")
     with gzip.open(HUMANEVAL, "rt", encoding="utf-8") as file:
         problems = [json.loads(line) for line in file][:14]
-    rows = [(row, program) for row in problems for program in list(planted(row))[:1]]
+    rows = [(row, program) for row in problems for program in list(with_bug(row))[:1]]
     examples = [Example(row["task_id"], e.prompt, e.target, extra=e.extra) for row, _ in rows for e in [magicoder.example(row)]]
     answers = [Prediction(row["task_id"], f"```python\n{program}\n```", 1, "eos") for row, program in rows]
     solutions = {row["task_id"]: f"```python\n{row['prompt']}{row['canonical_solution']}\n```" for row, _ in rows}

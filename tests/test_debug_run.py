@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from rich.console import Console
@@ -9,13 +10,15 @@ from rich.console import Console
 from pipeline.commands import plan_table
 from pipeline.commands.recompute_page import verify
 from pipeline.config import recipe as recipes
-from pipeline.errors import RecipeError
+from pipeline.engine.transformers_backend import TransformersBackend
+from pipeline.errors import ModelError, RecipeError
 from pipeline.planning.plan import plan
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Store
 from pipeline.store.folders import DebuggedFolder
 from tests import project, tiny
-from tests.fault_server import FaultServer, completion
+from tests.fault_server import FaultServer, completion, refusing
+from tests.interruption import calls_of
 
 TASK = """
 import json
@@ -86,6 +89,7 @@ def ran(tmp_path_factory):
             "again": again,
             "requests": requests,
             "requests_again": dict(server.requests),
+            "server": server,
         }
 
 
@@ -109,7 +113,7 @@ def test_programs_of_every_arm_are_repaired_and_scored_by_the_hidden_tests(ran):
     assert set(rows) == {"base_debugged", "tuned_debugged", "reference.gpt_debugged"}
     own = rows["reference.gpt_debugged"]
     assert (own["before"], own["after"], own["fixed"], own["broken"]) == (0.0, pytest.approx(5 / 6), 5, 0)
-    assert (own["visible_before"], own["visible_after"], own["repaired"], own["hidden_shown"]) == (0, 5, 5, 0)
+    assert (own["visible_before"], own["visible_after"], own["repairs"], own["hidden_shown"]) == (0, 5, 5, 0)
     assert own["by"] == ""
     assert rows["base_debugged"]["by"] == "gpt"
     assert own["rounds"] == {"1": 6}, "after its only test was shown with that program there is nothing new to show"
@@ -176,6 +180,47 @@ def test_the_model_itself_judges_and_repairs(ran):
         assert artifact.facts["debugging_tokens"] > 0
         assert all(row["verdicts"] for row in rows)
         assert sum(count for number, count in artifact.facts["rounds"].items() if number != "0") == len({row["example"] for row in rows})
+
+
+def test_what_an_endpoint_answered_before_a_stop_is_not_requested_again(ran):
+    server = ran["server"]
+    artifact = debugged(ran, "debug_by_endpoint", "reference.gpt")
+    before = (artifact.path / DebuggedFolder.ROUNDS).read_bytes()
+    shutil.rmtree(artifact.path)
+    server.requests.clear()
+    prompts = [body["messages"][0]["content"] for body in server.bodies]
+    prompt = next(text for text in prompts if text.endswith("Corrected program:\n") and "return x - 4" in text)
+    server.faults[prompt] = [refusing(400, "not now")]
+    with pytest.raises(ModelError):
+        project.carry_out(ran["recipe"], ran["root"])
+    project.carry_out(ran["recipe"], ran["root"])
+    assert server.requests.pop(prompt) == 2
+    assert set(server.requests.values()) == {1}
+    assert (debugged(ran, "debug_by_endpoint", "reference.gpt").path / DebuggedFolder.ROUNDS).read_bytes() == before
+
+
+def test_a_killed_run_goes_on_after_its_last_whole_batch(ran):
+    changes = {"debug.by": None, "debug.arms": ["base"], "debug.max_new_tokens": 8, "debug.seed": 1}
+    project.carry_out(ran["recipe"], ran["root"], changes)
+    artifact = artifact_of_seed(ran, 1)
+    before = (artifact.path / DebuggedFolder.ROUNDS).read_bytes()
+    shutil.rmtree(artifact.path)
+    with calls_of(TransformersBackend, "generate") as whole:
+        project.carry_out(ran["recipe"], ran["root"], changes)
+    assert len(whole) > 3, "else there is nothing to go on with"
+    shutil.rmtree(artifact_of_seed(ran, 1).path)
+    with calls_of(TransformersBackend, "generate", kill_at=3):
+        project.carry_out(ran["recipe"], ran["root"], changes)
+    with calls_of(TransformersBackend, "generate") as rest:
+        project.carry_out(ran["recipe"], ran["root"], changes)
+    assert len(rest) == len(whole) - 2
+    assert (artifact_of_seed(ran, 1).path / DebuggedFolder.ROUNDS).read_bytes() == before
+
+
+def artifact_of_seed(ran, seed):
+    store = Store(ran["root"] / "data", ran["root"] / "checkpoints")
+    [artifact] = [item for item in store.all() if item.stage == "debug" and item.params["seed"] == seed]
+    return artifact
 
 
 def test_programs_without_room_for_a_query_are_counted(ran):

@@ -105,8 +105,8 @@ def test_damaged_lines_of_answers_are_answered_again(tmp_path, model, name, caps
     assert "lines are damaged" in output
     assert (work.out / "predictions.jsonl").read_bytes() == whole
     assert (log.with_name("answers.jsonl.damaged")).read_bytes() == damaged
-    asked_again = sum(len(prompts) for _, prompts, *_ in calls)
-    assert asked_again == 16 if name == "all garbage" else asked_again < 16  # the whole lines are taken
+    next_question_start = sum(len(prompts) for _, prompts, *_ in calls)
+    assert next_question_start == 16 if name == "all garbage" else next_question_start < 16  # the whole lines are taken
     with RowLog(log) as resumed:
         assert {row["row"] for row in resumed.rows} == set(range(16))
 

@@ -20,12 +20,12 @@ def test_a_killed_server_starts_again_and_answers_the_same(tmp_path):
     next(iter(stream))
     server.process.kill()
     server.process.wait()
-    (left,) = copies.glob("loralift-serve-*")
+    (remnant,) = copies.glob("loralift-serve-*")
     again = Server(tmp_path / "second", *words, port=server.port, TMPDIR=str(copies))
     try:
         assert again.url == server.url
         (copy,) = wait_for(lambda: [*copies.glob("loralift-serve-*")])
-        assert copy != left
+        assert copy != remnant
         assert again.client().chat.completions.create(model="mine", **REQUEST).choices[0].message.content == answer
         third = Server(tmp_path / "third", *words, TMPDIR=str(copies))  # a server that runs keeps its copies
         assert copy.exists()

@@ -7,6 +7,8 @@ from pydantic import Field, PositiveInt
 
 from pipeline.config.schema import Name, Section, Seed
 
+Level = Literal["block", "line", "function"]
+"""What a step of a trace is: a basic block, a line, or the call of a function."""
 DEBUGGED_ARMS = ("base", "tuned")
 """Arms whose programs can be debugged, besides those of references."""
 
@@ -21,7 +23,7 @@ class Debug(Section):
     """Whose programs: `base`, `tuned` (of several training seeds the first), names of references; empty: nothing is debugged."""
     by: Name | None = None
     """The reference that judges and repairs; unset: the model that wrote the program."""
-    level: Literal["block", "line", "function"] = "block"
+    level: Level = "block"
     """What the model judges: basic blocks, lines, or calls of functions, each with the values of its variables before and after."""
     rounds: Annotated[int, Field(ge=1, le=100)] = 10
     """Repairs of one program, at most."""

@@ -308,8 +308,8 @@ def check_order(file: PredictionFile, test: RowIndex) -> None:
     """Raise DataError where a column of a file has the values of a column of the test rows, each once and in another order."""
     own = distinct_values(file.columns, [answer.row for answer in file.answers], file.answer_column)
     others = distinct_values(test.columns, [row.row for row in test.rows])
-    for (column, keys), (other, wanted) in product(own.items(), others.items()):
-        if keys != wanted and set(keys) == set(wanted):
+    for (column, keys), (other, values) in product(own.items(), others.items()):
+        if keys != values and set(keys) == set(values):
             problem = f"{file.path}: {column} has the values of {other} in {test.location} in another order"
             remedy = "Give both columns one name (then --id pairs by it), or take the column out."
             raise DataError(f"{problem}, and without an id column they are paired by order.", remedy)

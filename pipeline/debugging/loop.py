@@ -7,11 +7,13 @@ that is right by the prompt's tests is never changed.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from random import Random
 from typing import Protocol
 
+from pipeline.config.debugging import Level
 from pipeline.debugging.queries import Failure
-from pipeline.debugging.traces import Level, run_traced
+from pipeline.debugging.traces import run_traced
 from pipeline.debugging.visible_tests import assertions, visible_tests
 from pipeline.scoring import parsers
 from pipeline.store.folders import RoundRow
@@ -37,7 +39,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Query:
-    """What the debugging model is asked about one example."""
+    """A query about the program of one example."""
 
     example: str
     text: str
@@ -58,7 +60,7 @@ class Debugger(Protocol):
         ...
 
     def ask(self, name: str, queries: Sequence[Query]) -> list[Answer]:
-        """The answers, in their order; what was answered under that name before a kill is not asked again."""
+        """The answers, in their order. No query is sent again that was answered under that name before a kill."""
         ...
 
 
@@ -76,7 +78,7 @@ class Session:
     """The program that passes the most visible tests; None: the answer itself."""
     best_passed: int = 0
     passed_before: int = 0
-    queried: set[tuple[str, str]] = field(default_factory=set)
+    history: set[tuple[str, str]] = field(default_factory=set)
     """Pairs of program and test that were shown to the model: a greedy model would answer the same again."""
     rounds: list[RoundRow] = field(default_factory=list)
     """What each round did, for the file of rounds."""
@@ -100,7 +102,7 @@ class Session:
 
     def next_test(self, number: int, seed: int) -> str | None:
         """A failing test that was not shown with this program yet, drawn by example and round; None: there is none."""
-        new = [test for test in self.failing if (self.program, test) not in self.queried]
+        new = [test for test in self.failing if (self.program, test) not in self.history]
         return Random(f"{seed} {number} {self.example.id}").choice(new) if new else None
 
 
@@ -120,9 +122,9 @@ def debug(examples: Sequence[Example], answers: Sequence[Prediction], debugger: 
         if not failures:
             break
         repair(failures, debugger, number)
-        repaired = [session for session, _, _ in failures]
-        run_tests.judge(repaired)
-        for session in repaired:
+        attempts = [session for session, _, _ in failures]
+        run_tests.judge(attempts)
+        for session in attempts:
             keep_best(session)
     return sessions
 
@@ -157,7 +159,7 @@ def open_failures(sessions: Sequence[Session], number: int, settings: Settings, 
         trace = run_traced(session.program, test, settings.level, settings.unsafe)
         failure = Failure(session.example.text, session.program, test, trace, settings.level)
         steps = failure.steps_that_fit(fits)
-        session.queried.add((session.program, test))
+        session.history.add((session.program, test))
         session.too_long = steps is None and not session.rounds
         if steps is not None:
             failures.append((session, failure, steps))
@@ -166,16 +168,13 @@ def open_failures(sessions: Sequence[Session], number: int, settings: Settings, 
 
 def repair(failures: Sequence[Failing], debugger: Debugger, number: int) -> None:
     """Ask for verdicts, then for corrected programs; an answer without a program leaves the program as it was."""
-    verdicts = debugger.ask(
-        f"round{number}-verdicts", [Query(session.example.id, failure.verdict_query(steps)) for session, failure, steps in failures]
-    )
-    programs = debugger.ask(
-        f"round{number}-programs",
-        [
-            Query(session.example.id, failure.repair_query(steps, verdict.text))
-            for (session, failure, steps), verdict in zip(failures, verdicts, strict=True)
-        ],
-    )
+    queries = [Query(session.example.id, failure.verdict_query(steps)) for session, failure, steps in failures]
+    verdicts = debugger.ask(log_name(f"round{number}-verdicts", queries), queries)
+    queries = [
+        Query(session.example.id, failure.repair_query(steps, verdict.text))
+        for (session, failure, steps), verdict in zip(failures, verdicts, strict=True)
+    ]
+    programs = debugger.ask(log_name(f"round{number}-programs", queries), queries)
     for (session, failure, _), verdict, program in zip(failures, verdicts, programs, strict=True):
         session.prompt_tokens += verdict.prompt_tokens + program.prompt_tokens
         session.tokens += verdict.tokens + program.tokens
@@ -193,6 +192,12 @@ def repair(failures: Sequence[Failing], debugger: Debugger, number: int) -> None
                 "tests": len(session.tests),
             }
         )
+
+
+def log_name(step: str, queries: Sequence[Query]) -> str:
+    """The name under which answers are kept: other queries have another one, as after a kill a test may run into its time limit, or not."""
+    text = json.dumps([[query.example, query.text] for query in queries])
+    return f"{step}-{sha256(text.encode()).hexdigest()[:12]}"
 
 
 def keep_best(session: Session) -> None:

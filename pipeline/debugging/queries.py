@@ -1,9 +1,10 @@
-"""Writes what the debugging model is asked: a verdict on every step of a failing run, then a corrected program."""
+"""Writes the queries for the debugging model: for a verdict on every step of a failing run, then for a corrected program."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.debugging.traces import WHOLE_CALL, Level, Step, Trace
+from pipeline.config.debugging import Level
+from pipeline.debugging.traces import WHOLE_CALL, Step, Trace
 
 MOST_STEPS = 10
 """Steps of a trace that a query shows, at most; LDB samples as many blocks."""

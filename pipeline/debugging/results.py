@@ -20,7 +20,7 @@ def write(folder: DebuggedFolder, sessions: Sequence[Session]) -> dict[str, Any]
         "hidden_shown": sum(session.shows_hidden_tests for session in sessions),
         "visible_before": sum(session.passed_before == len(session.tests) for session in sessions if session.tests),
         "visible_after": sum(session.best_passed == len(session.tests) for session in sessions if session.tests),
-        "repaired": sum(session.best is not None for session in sessions),
+        "repairs": sum(session.best is not None for session in sessions),
         "rounds": {str(number): rounds[number] for number in sorted(rounds)},
         "tokens": sum(session.prediction.tokens for session in sessions),
         "debugging_tokens": sum(session.tokens for session in sessions),

@@ -14,7 +14,7 @@ from typing import Any
 FILE = "<traced>"
 VALUE_CHARACTERS, VARIABLES = 80, 16
 """Longest value, and most variables of a frame, that are kept."""
-KEPT = 200
+MOST_EVENTS = 200
 """Events that are kept from the beginning, and from the end."""
 MARK = "\nloralift-trace:"
 """Comes before the JSON, which the program's own output may precede."""
@@ -31,7 +31,7 @@ class Tracer:
         self.max_steps = max_steps
         self.steps = 0
         self.first: list[dict[str, Any]] = []
-        self.last: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self.last: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         self.frames: dict[FrameType, int] = {}
         self.short = reprlib.Repr()
         self.short.maxstring = self.short.maxother = VALUE_CHARACTERS
@@ -57,7 +57,7 @@ class Tracer:
             row["result"] = self.value(argument)
         elif event == "exception":
             row["result"] = f"{argument[0].__name__}: {argument[1]}"[:VALUE_CHARACTERS]
-        (self.first if len(self.first) < KEPT else self.last).append(row)
+        (self.first if len(self.first) < MOST_EVENTS else self.last).append(row)
         return self
 
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from pipeline.config.debugging import Level
 from pipeline.debugging import tracer
 from pipeline.debugging.blocks import Block, block_of_line
 from pipeline.sandbox import sandbox
 
-Level = Literal["block", "line", "function"]
 WHOLE_CALL: Block = (0, 0)
 """In place of the lines of a step, where the steps are calls."""
 MAX_STEPS = 20_000

@@ -129,6 +129,6 @@ def is_test(test: str, defined_names: Collection[str], has_entry: bool) -> bool:
     bound = {node.arg for node in nodes if isinstance(node, ast.arg)} | {
         node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
-    used = {node.id for node in nodes if isinstance(node, ast.Name)} - bound
-    is_defined = not has_entry or all(name in defined_names or hasattr(builtins, name) for name in used)
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} - bound
+    is_defined = not has_entry or all(name in defined_names or hasattr(builtins, name) for name in names)
     return is_defined and any(isinstance(node, ast.Call) for node in nodes)

@@ -3,6 +3,7 @@
 from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.arms import Constraint
+from pipeline.config.debugging import Level
 from pipeline.measures.class_types import ClassResults
 from pipeline.measures.provenance_types import EndpointVariant, ImportedPredictions
 from pipeline.scoring.verdict import Verdict
@@ -233,7 +234,7 @@ class DebuggedRow(DebuggedScores):
 
     by: str
     """The model that judged and repaired: the reference's name, or empty for the one that wrote the programs."""
-    level: Literal["block", "line", "function"]
+    level: Level
     """What it judged."""
     n: int
     without_tests: int
@@ -245,7 +246,7 @@ class DebuggedRow(DebuggedScores):
     visible_before: int
     """Programs that pass all visible tests before debugging."""
     visible_after: int
-    repaired: int
+    repairs: int
     """Programs that were replaced by one that passes more visible tests."""
     rounds: dict[str, int]
     """Programs by the number of rounds that they took."""

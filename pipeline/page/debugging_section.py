@@ -32,7 +32,7 @@ def row(scores: DebuggedScores, cell: Cell, debug: Mapping[str, str | None]) -> 
         "hidden_shown": facts["hidden_shown"],
         "visible_before": facts["visible_before"],
         "visible_after": facts["visible_after"],
-        "repaired": facts["repaired"],
+        "repairs": facts["repairs"],
         "rounds": facts["rounds"],
         "tokens": facts["debugging_tokens"],
         "prompt_tokens": facts["debugging_prompt_tokens"],
@@ -51,9 +51,9 @@ def rounds_text(row: DebuggedRow) -> str:
 
 def mean_rounds(row: DebuggedRow) -> float | None:
     """Rounds of the programs that were debugged at all; None where none was."""
-    debugged = {int(number): count for number, count in row["rounds"].items() if number != "0"}
-    total = sum(debugged.values())
-    return sum(number * count for number, count in debugged.items()) / total if total else None
+    by_rounds = {int(number): count for number, count in row["rounds"].items() if number != "0"}
+    total = sum(by_rounds.values())
+    return sum(number * count for number, count in by_rounds.items()) / total if total else None
 
 
 def notes(cell: CellRow) -> list[str]:
@@ -66,7 +66,9 @@ def notes(cell: CellRow) -> list[str]:
             "Debugging with them is no evidence of programs that are right on other inputs."
         )
     if without := max(row["without_tests"] for row in rows):
-        texts.append(f"{fmt.plural(without, 'program')} of {cell['label']} could not be debugged: no test in the prompt, or no program.")
+        texts.append(
+            f"{cell['label']}: {fmt.plural(without, 'answer')} could not be debugged: no test in the prompt, or no code in the answer."
+        )
     if too_long := max(row["too_long"] for row in rows):
         texts.append(f"{cell['label']}: {fmt.plural(too_long, 'program')} could not be debugged, as no query fits into the context window.")
     return texts

@@ -52,7 +52,7 @@ def predictions_of(task_plan: TaskPlan, arm: arms.ArmSpec) -> Job:
     return task_plan.generate(arm.name, arm.params(task_plan.context), **inputs)
 
 
-def debugged(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
+def debugging_jobs(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
     """The programs of arms after debugging.
 
     Args:

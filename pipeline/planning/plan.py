@@ -6,7 +6,7 @@ from pipeline import arms
 from pipeline.config import smoke_test
 from pipeline.config.recipe import Recipe
 from pipeline.models import base_model
-from pipeline.planning.arm_jobs import base_and_tuned, check_arms, debugged, other_arms, reference_predictions
+from pipeline.planning.arm_jobs import base_and_tuned, check_arms, debugging_jobs, other_arms, reference_predictions
 from pipeline.planning.job import Job, Jobs, Params, in_dependency_order, job, with_string_names
 from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, slices, speed
 from pipeline.planning.task_plan import Lookup, Point, TaskPlan
@@ -51,15 +51,15 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
         InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
         for model in task_plan.recipe.references
     }
-    repaired = debugged(task_plan, predictions)
+    debugging = debugging_jobs(task_plan, predictions)
     measures = {**relevance(task_plan, predictions), **other_tasks(task_plan), **slices(task_plan)}
-    comparison = comparison_job(task_plan, {**predictions, **repaired, **measures})
+    comparison = comparison_job(task_plan, {**predictions, **debugging, **measures})
     return {
         **examples,
         **overlap,
         **adapters,
         **predictions,
-        **repaired,
+        **debugging,
         **measures,
         **speed(task_plan),
         InputName("comparison"): comparison,

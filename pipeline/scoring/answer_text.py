@@ -115,7 +115,7 @@ def before_next_question(text: str, example: Example) -> str:
     return "\n".join(lines[:end])
 
 
-def asked_again(text: str, start: int, example: Example) -> int:
+def next_question_start(text: str, start: int, example: Example) -> int:
     """Where the prompt's own cues follow each other once more behind a place in the line, as in `sales Ticket: x Team: billing`; else the
     end of the text."""
     last, heads = cues(example.text)

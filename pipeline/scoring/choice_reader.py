@@ -16,8 +16,8 @@ from pipeline.scoring.answer_text import (
     MARKUP,
     after_correction,
     answer_part,
-    asked_again,
     cues,
+    next_question_start,
     unified,
     without_cue,
 )
@@ -115,8 +115,8 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
         if names:
             return only_name(names)
     answers = [mention for mention in candidates if not in_question(part, mention)]
-    is_asked = len(answers) < len(candidates) and all(part[mention.end :].lstrip().startswith("?") for mention in answers)
-    return None if is_asked else only_name({mention.name for mention in answers if not denied(part, mention)})
+    is_question = len(answers) < len(candidates) and all(part[mention.end :].lstrip().startswith("?") for mention in answers)
+    return None if is_question else only_name({mention.name for mention in answers if not denied(part, mention)})
 
 
 def without_scale(part: str, choices: tuple[str, ...]) -> str:
@@ -141,7 +141,7 @@ def without_meaning(part: str, example: Example) -> str:
 def before_next(part: str, candidates: list[Mention], example: Example) -> list[Mention]:
     """The mentions before the text asks itself the prompt's question once more in the line of its answer."""
     first = next((mention for mention in candidates if not denied(part, mention)), None)
-    end = asked_again(part, first.end, example) if first else len(part)
+    end = next_question_start(part, first.end, example) if first else len(part)
     return [mention for mention in candidates if mention.start < end]
 
 

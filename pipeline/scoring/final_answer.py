@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import regex
 
-from pipeline.scoring.answer_text import CORRECTED, asked_again, before_next_question, cues, without_prompt
+from pipeline.scoring.answer_text import CORRECTED, before_next_question, cues, next_question_start, without_prompt
 from pipeline.scoring.choice_reader import statement
 from pipeline.store.records import Example
 
@@ -37,7 +37,7 @@ def chosen(find: Callable[[str], list[Candidate]], text: str, example: Example) 
     """
     text = without_prompt(text, example)
     candidates = find(text)
-    if candidates and (end := asked_again(text, candidates[0].start, example)) < len(text):
+    if candidates and (end := next_question_start(text, candidates[0].start, example)) < len(text):
         candidates = find(text[:end]) or candidates
     if len({candidate.value for candidate in candidates}) > 1:
         candidates = find(before_next_question(text, example)) or candidates

@@ -8,7 +8,7 @@ import regex
 from pipeline.metrics import numbers
 from pipeline.metrics.struck import in_blanks
 from pipeline.scoring.number_question import ASKS_CLOCK, ASKS_DIFFERENCE, ASKS_RATE, ASKS_SHARE, ASKS_TIME, UNITS, asks_year, question
-from pipeline.scoring.number_question import unit as asked_unit
+from pipeline.scoring.number_question import unit as unit_of_question
 
 STEP = regex.compile(
     r"^([\s*_#>-]*(?:step|schritt|étape|etape|paso|passo|шаг|stap)\s*)\d{1,2}(?=\s*[*_]*\s*[.:：)–—-])", regex.IGNORECASE | regex.MULTILINE
@@ -153,7 +153,9 @@ def is_date_alone(sentence: str, prompt: str) -> bool:
 def without_other_units(text: str, prompt: str) -> str:
     """The text without what repeats an amount in another unit in brackets, unless the prompt asks for that unit."""
     glosses = [
-        match for match in GLOSS.finditer(text) if len({unit(match[1]), unit(match[3]), ""}) == 3 and unit(match[3]) != asked_unit(prompt)
+        match
+        for match in GLOSS.finditer(text)
+        if len({unit(match[1]), unit(match[3]), ""}) == 3 and unit(match[3]) != unit_of_question(prompt)
     ]
     for match in glosses:
         text = text[: match.start(2)] + " " * len(match[2]) + text[match.end(2) :]

@@ -222,20 +222,24 @@ def is_alternative(sentence: Sentence, value: Value) -> bool:
 
 def in_unit(sentence: Sentence, prompt: str) -> Value:
     """The only number in the unit that the prompt asks for, where every other has another one."""
-    wanted = number_question.unit(prompt)
+    unit = number_question.unit(prompt)
     units = [number_question.unit_of(sentence.text, match) for match in sentence.runs]
-    is_one = wanted and units.count(wanted) == 1 < len(units) and FUNCTION_WORDS.isdisjoint(units) and "" not in units
-    return sentence.values[units.index(wanted)] if is_one and wanted else None
+    is_one = unit and units.count(unit) == 1 < len(units) and FUNCTION_WORDS.isdisjoint(units) and "" not in units
+    return sentence.values[units.index(unit)] if is_one and unit else None
 
 
 def named(sentence: Sentence, prompt: str) -> Value:
     """The number of what the prompt asks for, where each number has a noun: `3 apples, 5 pears` where it asks how many pears."""
-    wanted = number_question.nouns(prompt)
+    question_nouns = number_question.nouns(prompt)
     nouns = [number_question.NOUN.match(sentence.text, match.end()) for match in sentence.runs]
-    if not wanted or any(noun is None or noun[1].casefold() in FUNCTION_WORDS for noun in nouns):
+    if not question_nouns or any(noun is None or noun[1].casefold() in FUNCTION_WORDS for noun in nouns):
         return None
     return only(
-        {value for noun, value in zip(nouns, sentence.values, strict=True) if noun and noun[1].casefold()[: number_question.STEM] in wanted}
+        {
+            value
+            for noun, value in zip(nouns, sentence.values, strict=True)
+            if noun and noun[1].casefold()[: number_question.STEM] in question_nouns
+        }
     )
 
 

@@ -96,7 +96,7 @@ SPELLINGS = {
 """Units of measurement, each with its spellings."""
 UNITS = {word.casefold(): unit for unit, words in SPELLINGS.items() for word in words.split()}
 UNIT = regex.compile(r"[\s*_]?(?:degrees\s+)?(°?\p{L}+(?:/\p{L}+)?)")
-ASKED_UNIT = regex.compile(
+QUESTION_UNIT = regex.compile(
     r"\b(?:in|to|into|how\s+many(?:\s+(?:more|other|extra|additional|fewer))?|wie\s*viele|combien\s+d(?:e\s+|['’])|cuánt[oa]s|quant[eio]s?|сколько|en|в)\s*(°?\p{L}+(?:/\p{L}+)?)",
     FLAGS,
 )
@@ -129,7 +129,7 @@ def unit(prompt: str) -> str | None:
     """The one unit in which the question wants its answer."""
     if ASKS_MONEY.search(question(prompt)):
         return "money"
-    units = {UNITS.get(word.casefold()) for word in ASKED_UNIT.findall(question(prompt))} - {None}
+    units = {UNITS.get(word.casefold()) for word in QUESTION_UNIT.findall(question(prompt))} - {None}
     return units.pop() if len(units) == 1 else None
 
 

@@ -275,15 +275,15 @@ def uses_later(block: "Block", blocks: Sequence["Block"]) -> bool:
 def defines_with(following: Sequence["Block"], block: "Block") -> bool:
     """Whether the block that follows defines something new out of what this one defines."""
     own = names_in(block.text)[0]
-    return any(defined and not defined & own and used & own for defined, used in (names_in(other.text) for other in following))
+    return any(defined and not defined & own and own & names for defined, names in (names_in(other.text) for other in following))
 
 
 def names_in(text: str) -> tuple[set[str], set[str]]:
     """The functions and classes that a text defines, and the names that it uses."""
     parsed = statements(text)
     nodes = parsed if isinstance(parsed, list) else []
-    used = {inner.id for node in nodes for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-    return {node.name for node in nodes if isinstance(node, DEFINITION)}, used
+    names = {inner.id for node in nodes for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return {node.name for node in nodes if isinstance(node, DEFINITION)}, names
 
 
 class Block(NamedTuple):

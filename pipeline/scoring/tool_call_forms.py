@@ -44,7 +44,7 @@ PYTHON_MARK = re.compile(r"<\|tool_call_start\|>(.*?)(?:<\|tool_call_end\|>|\Z)|
 PYTHON_LIST = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]|\A\s*[A-Za-z_][\w.]*\(.*\)\s*\Z", re.DOTALL)
 """The same without its marks, as Llama 3.2 writes calls too; or a call alone."""
 PYTHON_ARGUMENT = re.compile(r"[\w.]\(\s*[A-Za-z_]\w*\s*=")
-LEFT = re.compile(r"</?\|?(?:tool|function)_?calls?\b|<｜tool▁call|<\|tool_calls?_|\[TOOL_CALLS\]|<(?:start_)?function_call>")
+CALL_MARK = re.compile(r"</?\|?(?:tool|function)_?calls?\b|<｜tool▁call|<\|tool_calls?_|\[TOOL_CALLS\]|<(?:start_)?function_call>")
 """Marks of calls in a text in which no call was read."""
 
 
@@ -206,7 +206,7 @@ def call(name: str, arguments: Any) -> tool_calls.Call | None:
 
 def has_marks(text: str) -> bool:
     """Whether marks of calls are left in a text in which no call was read."""
-    return bool(LEFT.search(text))
+    return bool(CALL_MARK.search(text))
 
 
 FORMS: tuple[Callable[[str], Calls], ...] = (

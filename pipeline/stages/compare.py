@@ -63,8 +63,8 @@ def run(work: Work) -> dict[str, Any]:
         metric = task.metrics[0]
         tests = equivalence.measure(result.names, result.resampled[metric], decompositions[metric], margin)
         out.write_json({out.EQUIVALENCE: tests})
-    if debugged := debugging.measure(result.names, result.resampled[task.metrics[0]]):
-        out.write_json({out.DEBUGGING: debugged})
+    if changes := debugging.measure(result.names, result.resampled[task.metrics[0]]):
+        out.write_json({out.DEBUGGING: changes})
     if (slicing := str(InputName("slices"))) in work.inputs:
         out.write_json({out.SLICES: slices.measure(SlicingFolder(work.inputs[slicing]).slicings(), result, settings)})
     return {row["metric"]: {"base": row["base"], "tuned": row["tuned"], "lift": row["lift"]} for row in result.comparisons}

@@ -17,7 +17,7 @@ from pipeline.machine import Work
 from pipeline.models import renderer
 from pipeline.store.folders import DebuggedFolder, HeldoutFolder, PredictionsFolder
 
-VERSION = 2
+VERSION = 3
 NEEDS = ("weights", "gpu")
 
 

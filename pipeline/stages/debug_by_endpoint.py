@@ -11,7 +11,7 @@ from pipeline.references import ask
 from pipeline.store.folders import DebuggedFolder, HeldoutFolder, PredictionsFolder
 from pipeline.store.records import Example
 
-VERSION = 2
+VERSION = 3
 NEEDS = ("network",)
 MOST_CHARACTERS = 60_000
 """Longest query; the context window behind an endpoint is not known."""
