@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pipeline import arms, metrics
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
+from pipeline.config.sweeps import Draw
 from pipeline.config.variants import Variant
 from pipeline.data import row_notes
 from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types, variant_types
@@ -31,6 +32,7 @@ QUICKSTART = ROOT / "docs" / "quickstart.json"
 """Headlines of one run of the quickstart; README's table is made from it."""
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "variants[]": Variant, "references[]": Reference, "references[].price": Price,
+    "sweep.KEY": Draw,
 }  # fmt: skip
 """The entries of the lists in a recipe."""
 ROW_TYPES = (

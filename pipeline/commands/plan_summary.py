@@ -16,6 +16,9 @@ from pipeline.commands import job_estimates, power
 from pipeline.commands.estimate import UTILIZATION, Gpu
 from pipeline.commands.job_estimates import lengths_of
 from pipeline.commands.job_status import JobStatus, bound_mark, duration_text, remaining
+from pipeline.config import sweeps
+from pipeline.config.recipe import Recipe
+from pipeline.page import fmt
 from pipeline.planning.job import Job
 from pipeline.scoring import detectable
 from pipeline.store import input_names
@@ -66,6 +69,16 @@ def with_inputs(job: Job) -> Iterator[Job]:
     yield job
     for _, source in job.inputs:
         yield from with_inputs(source)
+
+
+def show_sweep(out: Console, recipe: Recipe) -> None:
+    """How many points the sweep of a recipe has, and over which keys."""
+    if not recipe.sweep:
+        return
+    points, swept = len(sweeps.points(recipe.sweep)), recipe.swept
+    sizes = [f"{len(values)} of {key}" for key, values in swept.items()]
+    factors = " x ".join(sizes) if isinstance(recipe.sweep, dict) else f"over {', '.join(swept)}"
+    out.print(textwrap.fill(f"Sweep of {fmt.plural(points, 'point')}: {factors}.", COLUMNS, break_on_hyphens=False), soft_wrap=True)
 
 
 def show_total(out: Console, rows: Sequence[JobStatus], card_name: str, card: Gpu | None) -> None:

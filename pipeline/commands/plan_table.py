@@ -51,6 +51,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
         return
     name = plan_summary.card_of_machine()
     card = named(name)
+    plan_summary.show_sweep(out, recipe)
     plan_summary.show_total(out, rows, name, card)
     plan_summary.show_tasks(out, jobs[-1], rows, done, card)
     plan_summary.show_requests(out, rows, done)
@@ -148,7 +149,7 @@ def total_columns(rows: list[JobStatus]) -> str:
 
 def show_notes(out: Console, recipe: Recipe) -> None:
     """What a sweep over ranks does to the scale, what is peculiar about each base, and what a user must still do to fetch it."""
-    if recipe.finetune.alpha is not None and "finetune.rank" in recipe.sweep:
+    if recipe.finetune.alpha is not None and "finetune.rank" in recipe.swept:
         note = (
             f"finetune.alpha stays {recipe.finetune.alpha:g} at every rank, so the scale falls as the rank grows; alpha_per_rank holds it."
         )

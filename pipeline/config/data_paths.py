@@ -1,10 +1,12 @@
 """Finds the data files and adapters that a recipe names: from the current folder or the recipe's own, never by a guess between two."""
 
+from collections.abc import Mapping
 from filecmp import cmp
 from glob import glob
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import sweeps
 from pipeline.config.schema import HARNESS, HELDOUT_NAMES, INSPECT, is_own_task
 from pipeline.config.variants import TASK_FIELD
 from pipeline.errors import RecipeError
@@ -70,6 +72,10 @@ def with_code_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     sweep = raw.get("sweep")
     if isinstance(sweep, dict) and isinstance(sweep.get("tasks"), list):
         changed["sweep"] = {**sweep, "tasks": [entries_from_here(entries) for entries in sweep["tasks"]]}
+    elif isinstance(sweep, list):
+        is_named = [isinstance(point, dict) and "tasks" in point for point in sweep]
+        pairs = zip(sweep, is_named, strict=True)
+        changed["sweep"] = [{**point, "tasks": entries_from_here(point["tasks"])} if named else point for point, named in pairs]
     return {**raw, **changed}
 
 
@@ -139,7 +145,7 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
         params: {recipe, cells}, both as JSON.
     """
     recipe = params["recipe"]
-    swept = recipe["sweep"].get("base", [])
+    swept = sweeps.axes(recipe["sweep"]).get("base", [])
     names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
     tasks = [without_folder(task) for task in recipe["tasks"]]
     variants = [
@@ -149,12 +155,12 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
         for entry in recipe.get("variants", [])
     ]
     base_predictions = {"base_predictions": short_paths(recipe["base_predictions"])} if recipe.get("base_predictions") else {}
-    sweep = recipe["sweep"] | ({"base": [names[base] for base in swept]} if swept else {})
+    sweep = with_base_names(recipe["sweep"], names) if swept else recipe["sweep"]
     cells = [
         {
             **cell,
             "base": names[cell["base"]],
-            "point": {key: names.get(value, value) if key == "base" else value for key, value in cell["point"].items()},
+            "point": with_base_name(cell["point"], names),
         }
         for cell in params["cells"]
     ]
@@ -173,6 +179,17 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
         },
         "cells": cells,
     }
+
+
+def with_base_names(sweep: Any, names: Mapping[str, str]) -> Any:
+    """A sweep over bases with their short names."""
+    if isinstance(sweep, list):
+        return [with_base_name(point, names) for point in sweep]
+    return {**sweep, "base": [names[base] for base in sweep["base"]]}
+
+
+def with_base_name(point: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {key: names.get(value, value) if key == "base" else value for key, value in point.items()}
 
 
 def short_paths(value: Any) -> Any:

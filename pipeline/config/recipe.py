@@ -8,7 +8,6 @@ import stat
 from collections import Counter
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from pipeline.config import data_paths, peer_keys, yaml_text
+from pipeline.config import data_paths, peer_keys, spellings, sweeps, yaml_text
 from pipeline.config.debugging import Debug, debug_fault
 from pipeline.config.schema import (
     Compare,
@@ -38,16 +37,12 @@ from pipeline.config.schema import (
     slice_name,
     task_name,
 )
-from pipeline.config.spellings import understood, understood_sweep
-from pipeline.config.sweep_checks import check_sweep
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
 from pipeline.config.variants import TRAINED_HERE, Pairing, Variant, prediction_fault, unknown_file_fault
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
 SECTIONS = ("prepare", "pairing", "finetune", "generate", "compare", "general", "lm_eval", "debug", "cost")
-RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
-"""Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
 VARIANT = "variant"
 """What tells points apart that differ in their variant, beside the swept keys."""
 MAX_PARENTS = 10
@@ -91,8 +86,9 @@ class Recipe(Section):
     cost: Cost = Cost()
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
     """Models behind OpenAI-compatible endpoints that answer the same test prompts."""
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}  # noqa: RUF012 (pydantic copies it)
-    """Dotted keys with the values each takes; the product of all is run."""
+    sweep: sweeps.Sweep = {}  # noqa: RUF012 (pydantic copies it)
+    """Dotted keys with the values each takes: a list, or draws as `{log_uniform: [5e-5, 5e-4], samples: 8}`; the product of all is run.
+    Or a list of points, as `[{finetune.rank: 4, finetune.epochs: 2}, ...]`."""
 
     @model_validator(mode="after")
     def check_consistency(self) -> "Recipe":
@@ -107,7 +103,9 @@ class Recipe(Section):
         for arm in ("base", "tuned"):
             if self.compare.arms is not None and arm not in self.compare.arms:
                 raise ValueError(f"compare.arms: {arm} is missing. Every recipe compares the arms `base` and `tuned`")
-        check_sweep(self.sweep)
+        sweeps.check_sweep(self.sweep)
+        resolved = sweeps.drawn(self.sweep, [key for key in self.swept if spellings.is_whole(key, Recipe)])
+        object.__setattr__(self, "sweep", resolved)  # the recipe is frozen, and shows what was drawn
         return self
 
     @model_validator(mode="after")
@@ -132,7 +130,7 @@ class Recipe(Section):
         faults = (unknown_file_fault(self.pairing, self.variants), debug_fault(self.debug, names, self.base_predictions is not None))
         if fault := next(filter(None, faults), ""):
             raise ValueError(fault)
-        swept = next((key for key in self.sweep if key.partition(".")[0] == "finetune"), "")
+        swept = next((key for key in self.swept if key.partition(".")[0] == "finetune"), "")
         if swept and self.variants:
             raise ValueError(f"sweep: {swept} changes no variant, since it was trained elsewhere. Sweep in a recipe without variants")
         return self
@@ -141,6 +139,11 @@ class Recipe(Section):
     def variant_names(self) -> list[str]:
         """What the variants are called; empty for a recipe that only trains."""
         return [entry if isinstance(entry, str) else entry.name for entry in self.variants]
+
+    @property
+    def swept(self) -> dict[str, list[Any]]:
+        """By swept key the values that it takes."""
+        return sweeps.axes(self.sweep)
 
     @property
     def trains(self) -> bool:
@@ -153,7 +156,7 @@ class Recipe(Section):
         The recipe of a point has no sweep, and one variant at most.
         """
         unswept = self.model_dump(exclude={"sweep", "tasks"}, exclude_unset=True) | {"tasks": self.tasks}
-        points = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
+        points = sweeps.points(self.sweep)
         built = [(point, build(override(unswept, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
         if len(self.variants) < 2:
             return built
@@ -269,7 +272,9 @@ def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
 
 def without_rivals(section: str, keys: dict[str, Any], changes: Collection[str]) -> dict[str, Any]:
     """The keys of a section without those that say what one of the changes says in another way."""
-    return {key: value for key, value in keys.items() if RIVALS.get(f"{section}.{key}") not in [f"{section}.{name}" for name in changes]}
+    return {
+        key: value for key, value in keys.items() if sweeps.RIVALS.get(f"{section}.{key}") not in [f"{section}.{name}" for name in changes]
+    }
 
 
 def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
@@ -331,8 +336,8 @@ def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = 
     Raises:
         RecipeError: lists every mistake, each on a line that begins with `location`.
     """
-    sweep = {key: understood_sweep(value, Recipe) for key, value in raw.items() if key == "sweep"}
-    raw = {**understood(dict(raw), [Recipe]), **sweep}
+    sweep = {key: spellings.understood_sweep(value, Recipe) for key, value in raw.items() if key == "sweep"}
+    raw = {**spellings.understood(dict(raw), [Recipe]), **sweep}
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -342,8 +347,8 @@ def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = 
 
 def section_at(location: tuple[Any, ...]) -> type[Section]:
     """The Section class that describes a location in the recipe."""
-    section: Any = Recipe
-    for step in location:
+    section: Any = sweeps.Draw if len(location) > 1 and location[0] == "sweep" else Recipe
+    for step in location if section is Recipe else ():
         if step in ENTRIES:
             section = ENTRIES[step]
         elif isinstance(step, str):

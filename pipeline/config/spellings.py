@@ -79,12 +79,36 @@ def plain_key(key: Any) -> Any:
 
 def understood_sweep(sweep: Any, recipe: type[BaseModel]) -> Any:
     """The values of a sweep, each read as the dotted key of the recipe that it is for."""
+    if isinstance(sweep, list):
+        return [understood_point(point, recipe) for point in sweep]
     if not isinstance(sweep, dict):
         return understood(sweep, UNKNOWN)
     read = {}
     for key, values in sweep.items():
-        types: Iterable[Any] = [recipe]
-        for part in str(key).split("."):
-            types = types_of_key(part, [branch for hint in types for branch in branches_of(hint)])
-        read[plain_key(key)] = [understood(value, types) for value in values] if isinstance(values, list) else understood(values, types)
+        types = types_at(key, recipe)
+        if isinstance(values, list):
+            read[plain_key(key)] = [understood(value, types) for value in values]
+        else:
+            read[plain_key(key)] = understood(values, UNKNOWN if isinstance(values, dict) else types)
     return read
+
+
+def understood_point(point: Any, recipe: type[BaseModel]) -> Any:
+    """The values of one point of a sweep."""
+    if not isinstance(point, dict):
+        return understood(point, UNKNOWN)
+    return {plain_key(key): understood(value, types_at(key, recipe)) for key, value in point.items()}
+
+
+def types_at(dotted: Any, recipe: type[BaseModel]) -> Iterable[Any]:
+    """The types of a dotted key of a recipe."""
+    types: Iterable[Any] = [recipe]
+    for part in str(dotted).split("."):
+        types = types_of_key(part, [branch for hint in types for branch in branches_of(hint)])
+    return types
+
+
+def is_whole(dotted: str, recipe: type[BaseModel]) -> bool:
+    """Whether a dotted key takes whole numbers and no others."""
+    branches = [branch for hint in types_at(dotted, recipe) for branch in branches_of(hint)]
+    return int in branches and float not in branches

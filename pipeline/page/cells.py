@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pipeline.arms import Constraint
+from pipeline.config import sweeps
 from pipeline.config.data_paths import is_whole_path
 from pipeline.config.recipe import VARIANT
 from pipeline.machine import Work
@@ -171,7 +172,7 @@ def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[t
 def swept(recipe: JsonObject) -> dict[str, list[Any]]:
     """The keys that tell the points of a report apart, with their values: those of the sweep, and `variant` where there are several."""
     names = [entry if isinstance(entry, str) else entry["name"] for entry in recipe.get("variants", ())]
-    return recipe["sweep"] | ({VARIANT: names} if len(names) > 1 else {})  # type: ignore[no-any-return]
+    return sweeps.axes(recipe["sweep"]) | ({VARIANT: names} if len(names) > 1 else {})
 
 
 def short_key(artifact: Artifact) -> str:

@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 from pipeline.data import rows_used as rows_module
 from pipeline.measures.provenance_types import AdapterRow, ImportedAdapter, RowsUsed, Setup
 from pipeline.page import endpoint_section, fmt, predictions_section
-from pipeline.page.cells import Cell
+from pipeline.page.cells import Cell, swept
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import JsonObject
 
@@ -71,7 +71,7 @@ def hyperparameters(recipe: JsonObject) -> Hyperparameters:
     alphas = [finetune["alpha"] or ratio * rank for rank in ranks for ratio in values(recipe, "finetune.alpha_per_rank")]
     return {
         "rank": ranks,
-        "alpha": values(recipe, "finetune.alpha") if "finetune.alpha" in recipe["sweep"] else list(dict.fromkeys(alphas)),
+        "alpha": values(recipe, "finetune.alpha") if "finetune.alpha" in swept(recipe) else list(dict.fromkeys(alphas)),
         "targets": [fmt.setting(value) for value in values(recipe, "finetune.targets")],
         "learning_rate": values(recipe, "finetune.learning_rate"),
         "epochs": values(recipe, "finetune.epochs"),
@@ -81,8 +81,8 @@ def hyperparameters(recipe: JsonObject) -> Hyperparameters:
 def values(recipe: JsonObject, dotted: str) -> list[Any]:
     """The values of a recipe key: those of the sweep, or the one of the recipe."""
     section_name, _, key = dotted.partition(".")
-    swept = recipe["sweep"].get(dotted)
-    return list(swept) if swept else [recipe[section_name][key]]
+    values_of_sweep = swept(recipe).get(dotted)
+    return list(values_of_sweep) if values_of_sweep else [recipe[section_name][key]]
 
 
 def rows_used(cell: Cell) -> RowsUsed:
