@@ -30,13 +30,13 @@ def test_draws_are_crossed_with_lists():
 
 
 def test_draws_stay_the_same_when_more_are_drawn_and_differ_by_seed_and_key():
-    def drawn(samples, key=RATE, **more):
+    def rates(samples, key=RATE, **more):
         return [point[key] for point in coordinates({key: {"log_uniform": [5e-5, 5e-4], "samples": samples, **more}})]
 
-    assert drawn(3) == [1.74e-4, 8.83e-5, 2.45e-4]  # of any machine and Python: they are part of keys
-    assert drawn(8)[:3] == drawn(3)
-    assert drawn(3, seed=1) != drawn(3)
-    assert drawn(3, "finetune.weight_decay") != drawn(3)
+    assert rates(3) == [1.74e-4, 8.83e-5, 2.45e-4]  # of any machine and Python: they are part of keys
+    assert rates(8)[:3] == rates(3)
+    assert rates(3, seed=1) != rates(3)
+    assert rates(3, "finetune.weight_decay") != rates(3)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "log_uniform"])

@@ -104,7 +104,7 @@ class Recipe(Section):
             if self.compare.arms is not None and arm not in self.compare.arms:
                 raise ValueError(f"compare.arms: {arm} is missing. Every recipe compares the arms `base` and `tuned`")
         sweeps.check_sweep(self.sweep)
-        resolved = sweeps.drawn(self.sweep, [key for key in self.swept if spellings.is_whole(key, Recipe)])
+        resolved = sweeps.with_numbers(self.sweep, [key for key in self.swept if spellings.is_whole(key, Recipe)])
         object.__setattr__(self, "sweep", resolved)  # the recipe is frozen, and shows what was drawn
         return self
 

@@ -78,7 +78,7 @@ Points = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Field(m
 Sweep = Annotated[Annotated[dict[str, Values], Tag("grid")] | Annotated[Points, Tag("points")], Discriminator(kind_of_sweep)]
 
 
-def drawn(sweep: Any, whole: Sequence[str]) -> Any:
+def with_numbers(sweep: Any, whole: Sequence[str]) -> Any:
     """The sweep with numbers in place of its draws: one drawn key is crossed with the lists, several are drawn together.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -154,9 +155,10 @@ class Paper:
     """Why the scores cannot be compared at all; empty if they can."""
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """The shipped tasks."""
-    return sorted(path.stem for path in (Path(__file__).parents[1] / "tasks").glob("[a-z]*.py"))
+    return tuple(sorted(path.stem for path in (Path(__file__).parents[1] / "tasks").glob("[a-z]*.py")))
 
 
 def find(name: str) -> Task:
