@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup plan finetune compare sweep report lint check test test-gpu bench soak-serve fuzz-serve bench-gpu base-model docs freeze lock clean
+.PHONY: help setup plan finetune compare sweep report lint check test coverage test-gpu bench soak-serve fuzz-serve bench-gpu base-model docs freeze lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,7 +44,10 @@ lint: $(READY) ## ruff, mypy, everything shipped loads
 check: lint ## the same, and the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
-test: $(READY) ## all tests, with coverage
+test: $(READY) ## all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu'
+
+coverage: $(READY) ## the same, with the lines that no test runs; takes up to twice as long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu' --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
 
 test-gpu: $(READY) ## the tests that need a CUDA device
