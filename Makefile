@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup plan finetune compare sweep report lint check test coverage test-gpu bench soak-serve fuzz-serve bench-gpu base-model docs freeze lock clean
+.PHONY: help setup plan finetune compare sweep report lint check test coverage test-gpu bench soak-serve fuzz-serve bench-gpu gpu-acceptance base-model docs freeze lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,9 @@ fuzz-serve: $(READY) ## send 2,000 malformed requests to a server (schemathesis,
 
 bench-gpu: $(READY) ## a 7B shape with random weights on TRAIN and HELDOUT (ViGGO's JSON lines), beside the estimate
 	$(BIN)/python -m benchmarks.real_shape $(TRAIN) $(HELDOUT) $(ARGS)
+
+gpu-acceptance: $(READY) ## all that only a CUDA device can show, in ten minutes; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.acceptance $(ARGS)
 
 base-model: $(READY) ## pretrain the embedded base again (about 90 minutes on one core)
 	$(BIN)/python -m pipeline.quickstart.pretrain
