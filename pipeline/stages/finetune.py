@@ -9,10 +9,11 @@ import math
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.engine import batching, tracking, training_state
+from pipeline.engine import batching, document_attention, tracking, training_state
 from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
@@ -146,6 +147,7 @@ class Passes:
         self.pad_id = pad_id
         self.bf16 = compute_dtype == "bf16"
         self.packing = packing
+        self.by_document = packing and document_attention.is_supported(model.get_base_model())
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
 
     def loss(self, rows: Sequence[batching.TokenRow]) -> Any:
@@ -156,6 +158,10 @@ class Passes:
         # not the accelerator's own autocast: its precision is fixed once per process, and jobs of a sweep may differ
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             return target_loss(self.model, batch)
+
+    def attention(self, rows: Sequence[batching.TokenRow]) -> AbstractContextManager[None]:
+        """How the rows of a pass are kept from attending to each other, for forward and backward."""
+        return document_attention.by_document(self.model, [len(row) for row in rows]) if self.by_document else nullcontext()
 
     def batches(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
         """The rows of each pass."""
@@ -170,8 +176,9 @@ class Passes:
         if not total:
             raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
         for batch in self.batches(rows, budget):
-            loss = self.loss(batch) / total
-            self.accelerator.backward(loss)
+            with self.attention(batch):
+                loss = self.loss(batch) / total
+                self.accelerator.backward(loss)
             loss_sum = loss_sum + loss.detach()
         return float(loss_sum)
 
@@ -180,8 +187,10 @@ class Passes:
         import torch
 
         self.model.eval()
-        with torch.no_grad():
-            loss_sum = sum(float(self.loss(batch)) for batch in self.batches(rows, budget))
+        loss_sum = 0.0
+        for batch in self.batches(rows, budget):
+            with torch.no_grad(), self.attention(batch):
+                loss_sum += float(self.loss(batch))
         return loss_sum / sum(row.target_count for row in rows)
 
 
