@@ -347,15 +347,11 @@ def serve_verb(
 ) -> None:
     """Serve a base and its adapters by model id, over OpenAI's API; requests for different adapters share a batch.
 
-    Needs the packages of the extra `serve`. Ids, keys and limits: docs/serve.md.
+    Needs the packages of the extra `serve`, with --engine vllm those of `vllm`. Ids, keys and limits: docs/serve.md.
     """
-    from pipeline.commands import serve
-    from pipeline.serving import server
+    from pipeline.commands import serve_engines
 
-    server.check_packages()
-    with serve.served_models(models, options, store) as served:
-        out.print(serve.summary(served), soft_wrap=True)
-        server.serve(served, options.address, options.capacity, serve.torch_device(options), serve.announce(options))
+    serve_engines.run(out, models, options, store)
 
 
 @app.command("bench-serve")

@@ -282,6 +282,13 @@ REFUSED = {
     "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, openai.BadRequestError, "tools", "not supported"),
     "unknown key": ({"extra_body": {"beams": 3}}, openai.BadRequestError, "beams", "unknown parameter: beams"),
     "top_logprobs alone": ({"top_logprobs": 2}, openai.BadRequestError, "top_logprobs", "needs logprobs"),
+    "no thinking switch": (
+        {"extra_body": {"chat_template_kwargs": {"enable_thinking": True}}}, openai.BadRequestError, "chat_template_kwargs",
+        "no thinking switch",
+    ),
+    "another key of the template": (
+        {"extra_body": {"chat_template_kwargs": {"today": "x"}}}, openai.BadRequestError, "chat_template_kwargs", "unknown parameter",
+    ),
     "half a character": ({"messages": [{"role": "user", "content": "\ud800"}]}, None, "messages.0.content", "half of a character at 0"),
 }  # fmt: skip
 

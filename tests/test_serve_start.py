@@ -69,6 +69,7 @@ def test_adapters_of_a_recipe_have_the_names_of_their_folders(trained):
     first = project.heldout(Store(root / "data", root / "checkpoints"))[0]
     assert examples.request(0) == {
         "id": first.id, "messages": [{"role": "user", "content": first.prompt}], "target": first.target, "max_tokens": 6, "stop": [],
+        "thinks": False,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.commands.call import Call, find_artifact, parse_call, parse_override
 from pipeline.commands.options import known_device
 from pipeline.commands.quick_recipe import variant_name
-from pipeline.commands.serve_examples import example_sets
+from pipeline.commands.serve_examples import example_sets, thinkers
 from pipeline.commands.serve_options import KEY_VARIABLE, ServeOptions
 from pipeline.commands.serve_scratch import scratch
 from pipeline.config import recipe as recipes
@@ -48,12 +48,14 @@ def served_models(arguments: list[str], options: ServeOptions, store: Path) -> I
         raise RecipeError("nothing to serve.", "Name a recipe, as quickstart, or the folder of an adapter.")
     folders: dict[str, Path] = {}
     sets: list[ExampleSet] = []
+    thinking: frozenset[str] = frozenset()
     if recipe_names:
         call = parse_call([*recipe_names, *overrides], store, Machine())
         recipe, params = call.recipe, one_loading(call.recipe, Lookup(True, call.site.store.hashes))
         ids = trained_adapters(call, recipe_names[0], bool(adapters))
         folders = {name: artifact.path for name, artifact in ids.values()}
-        sets = example_sets(call, {job: name for job, (name, _) in ids.items()})
+        names_of = {job: name for job, (name, _) in ids.items()}
+        sets, thinking = example_sets(call, names_of), thinkers(call, names_of)
     else:
         recipe = recipe_of(options.base or named_base(adapters), overrides)
         params = one_loading(recipe, Lookup())
@@ -64,7 +66,7 @@ def served_models(arguments: list[str], options: ServeOptions, store: Path) -> I
             folders[name] = checked_copy(place, params["model"], copies / str(len(folders)))
         for name, folder in folders.items():
             check_adapter(name, folder, options.max_rank)
-        yield ServedModels(base, params, folders, LocalPage(*served_page.page(), sets))
+        yield ServedModels(base, params, folders, LocalPage(*served_page.page(), sets), thinking)
 
 
 def sorted_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -36,4 +36,22 @@ def example_set(call: Call, spec: Params, ids: Mapping[Job, str]) -> ExampleSet 
     fitting = [example for example in examples if can_be_requested(example)]
     models = tuple(ids[job] for name, job in jobs.items() if name.role == "adapter" and job in ids)
     tokens = answer_tokens(params["max_new_tokens"], examples)
-    return ExampleSet(spec["task"], models, fitting, len(examples) - len(fitting), tokens, tuple(params["stop"]))
+    return ExampleSet(
+        spec["task"], models, fitting, len(examples) - len(fitting), tokens, tuple(params["stop"]), params["model"].get("thinking", False)
+    )
+
+
+def thinkers(call: Call, ids: Mapping[Job, str]) -> frozenset[str]:
+    """Of the adapters that are served, those of tasks that turn the thinking switch on, and of no other tasks.
+
+    Args:
+        ids: by the job that made them.
+    """
+    switches: dict[str, set[bool]] = {}
+    for spec in call.jobs[-1].params["cells"]:
+        for name, job in jobs_of(call.jobs[-1], spec["cell"]).items():
+            if name.role != "predictions" or name.suite:
+                continue
+            for model in [ids[source] for part, source in job.inputs if part == "adapter" and source in ids]:
+                switches.setdefault(model, set()).add(job.params["model"].get("thinking", False))
+    return frozenset(model for model, values in switches.items() if values == {True})

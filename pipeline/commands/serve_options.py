@@ -6,10 +6,20 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import Device
-from pipeline.errors import RecipeError
+from pipeline.errors import RecipeError, suggest
 from pipeline.serving.server import Address, Capacity
 
 KEY_VARIABLE = "LORALIFT_API_KEY"
+OWN, VLLM = "transformers", "vllm"
+QUEUE = 256
+MAX_BATCH_TOKENS: int | None = None
+
+
+def known_engine(name: str) -> str:
+    """The name, if there is such an engine. Raises RecipeError."""
+    if name not in (OWN, VLLM):
+        raise RecipeError(f"--engine {name}: there is no such engine.", suggest(name, (OWN, VLLM)))
+    return name
 
 
 @dataclass(frozen=True)
@@ -26,9 +36,13 @@ class ServeOptions:
     max_rank: Annotated[int, typer.Option(min=1, help="Highest rank of an adapter.")] = 256
     max_batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Rows of a batch times the longest of them, in tokens; unset: by device.")
-    ] = None
-    queue: Annotated[int, typer.Option(min=1, help="Answers that may wait; beyond, a request gets status 429.")] = 256
+    ] = MAX_BATCH_TOKENS
+    queue: Annotated[int, typer.Option(min=1, help="Answers that may wait; beyond, a request gets status 429.")] = QUEUE
     device: Device = "auto"
+    engine: Annotated[
+        str, typer.Option(callback=known_engine, help=f"{OWN}: our own server; {VLLM}: starts vLLM with the same ids, on CUDA.")
+    ] = OWN
+    vllm_options: Annotated[str, typer.Option(help="Further options of vLLM, as '--max-model-len 8192'.", show_default=False)] = ""
 
     @property
     def address(self) -> Address:

@@ -20,6 +20,7 @@ from pipeline.machine import Machine
 from pipeline.models import base_model, loading, renderer
 from pipeline.models.adapter_source import CONFIG, WEIGHTS
 from pipeline.store.folders import AdapterFolder
+from pipeline.store.records import JsonObject
 
 DTYPE_BYTES = {"bf16": 2, "f16": 2, "fp32": 4}
 MODELFILE = "Modelfile"
@@ -65,21 +66,21 @@ def write(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -> None:
     else:
         write_adapter(tuned, folder)
         base = loading.load(tuned.spec, tuned.loading["quantization"], tuned.loading["compute"], machine.torch_device())
-        generation_config(base, tuned).save_pretrained(folder)
-    write_tokenizer(tuned, folder)
+        generation_config(base, tuned.spec).save_pretrained(folder)
+    write_tokenizer(tuned.spec, folder)
 
 
-def write_tokenizer(tuned: FineTuned, folder: Path) -> None:
-    """Save the base's tokenizer, with its chat template."""
+def write_tokenizer(spec: JsonObject, folder: Path) -> None:
+    """Save the tokenizer of a base, with its chat template."""
     from transformers import AutoTokenizer
 
-    source = base_model.local_folder(tuned.spec)
-    AutoTokenizer.from_pretrained(source, trust_remote_code=tuned.spec["trust_remote_code"]).save_pretrained(folder)
+    source = base_model.local_folder(spec)
+    AutoTokenizer.from_pretrained(source, trust_remote_code=spec["trust_remote_code"]).save_pretrained(folder)
 
 
 def write_source(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -> None:
     """Save what GGUF files are made from: the merged model, or the base over which the adapter was trained, with its tokenizer."""
-    write_tokenizer(tuned, folder)
+    write_tokenizer(tuned.spec, folder)
     if form.merge:
         write_merged(tuned, form, folder, machine)
     else:
@@ -106,7 +107,7 @@ def write_merged(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that an output layer is no longer tied, which the saved configuration says
             model = merged.merge_and_unload()
-        model.generation_config = generation_config(model, tuned)
+        model.generation_config = generation_config(model, tuned.spec)
         model.save_pretrained(folder)
 
 
@@ -121,9 +122,9 @@ def mergeable(form: Form) -> Iterator[None]:
         raise ModelError(f"--form {form.name}: the adapter cannot be merged: {error}", "Export with --form adapter.") from error
 
 
-def generation_config(model: Any, tuned: FineTuned) -> Any:
+def generation_config(model: Any, spec: JsonObject) -> Any:
     """Greedy, with every id that ends an answer: those of the base, and the one that training taught."""
     from transformers import GenerationConfig
 
-    render = renderer.renderer(tuned.spec)
+    render = renderer.renderer(spec)
     return GenerationConfig(eos_token_id=list(TransformersBackend(model, render).eos_ids), pad_token_id=render.pad_id, do_sample=False)

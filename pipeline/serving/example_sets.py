@@ -23,6 +23,8 @@ class ExampleSet:
     """Examples with tools, or with turns of other roles."""
     max_new_tokens: int
     stop_strings: tuple[str, ...]
+    thinks: bool = False
+    """Whether base and fine-tuned model answered with the thinking switch of the chat template on."""
 
     def summary(self) -> dict[str, Any]:
         return {"name": self.task, "size": len(self.examples), "left_out": self.left_out, "models": list(self.models)}
@@ -36,6 +38,7 @@ class ExampleSet:
             "target": example.target,
             "max_tokens": self.max_new_tokens,
             "stop": list(self.stop_strings),
+            "thinks": self.thinks,
         }
 
 

@@ -38,7 +38,7 @@ def add_routes(app: Any, service: Service, page: LocalPage) -> None:
             "base": service.models[0],
             "models": list(service.models),
             "context_window": service.limits.context_window,
-            "takes_turns": service.render.chat,
+            "takes_turns": service.prompting.plain.chat,
             "test_sets": [examples.summary() for examples in page.sets],
         }
 

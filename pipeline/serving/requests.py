@@ -105,6 +105,11 @@ class Message(Body):
         return Turn(ROLES.get(self.role, self.role), text)
 
 
+class TemplateOptions(Body):
+    enable_thinking: bool | None = None
+    """The thinking switch of the chat template; unset: on for adapters that were trained with it on, else off."""
+
+
 class ChatRequest(AnswerRequest):
     """The body of /v1/chat/completions."""
 
@@ -113,12 +118,19 @@ class ChatRequest(AnswerRequest):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    chat_template_kwargs: TemplateOptions | None = None
+    """As vLLM and SGLang name it; OpenAI has no such switch."""
 
     def prompt(self) -> Prompt:
         """The turns. Raises ApiError if the last one is not the user's."""
         if self.messages[-1].role != "user":
             raise ApiError(400, f"the last message is of the role {self.messages[-1].role}; it must be the user's", "messages")
         return tuple(message.turn() for message in self.messages)
+
+    @property
+    def thinks(self) -> bool | None:
+        """Whether the thinking switch is wanted; None: as the model was trained."""
+        return self.chat_template_kwargs.enable_thinking if self.chat_template_kwargs else None
 
     @property
     def new_tokens(self) -> int | None:

@@ -12,12 +12,12 @@ from typing import Any
 from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import MachineError
 from pipeline.models import loading
-from pipeline.models.renderer import renderer
 from pipeline.serving import app
 from pipeline.serving.batch import Batch
 from pipeline.serving.counters import Counters
 from pipeline.serving.guard import Guard
 from pipeline.serving.local_page import LocalPage
+from pipeline.serving.prompting import Prompting
 from pipeline.serving.resident_adapters import ResidentAdapters
 from pipeline.serving.scheduler import Scheduler
 from pipeline.serving.service import ModelLimits, Service
@@ -42,6 +42,8 @@ class ServedModels:
     adapters: Mapping[str, Path]
     """By id, the folders of adapters as peft saves them."""
     page: LocalPage
+    thinkers: frozenset[str] = frozenset()
+    """Ids of the adapters that were trained with the thinking switch of the chat template on."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def serve(models: ServedModels, address: Address, capacity: Capacity, device: An
 
 def build_service(models: ServedModels, capacity: Capacity, base: Any) -> Service:
     """The service over a base that is loaded. Raises ModelError if its rows cannot share a batch."""
-    render = renderer(models.params["model"])
+    prompting = Prompting(models.params["model"], models.thinkers)
+    render = prompting.plain
     backend = TransformersBackend(base, render, capacity.max_batch_tokens)
     batch = Batch(ResidentAdapters(base, models.adapters, capacity.max_adapters), backend.pad_id, backend.token_budget)
     batch.check(models.base)
@@ -130,7 +133,7 @@ def build_service(models: ServedModels, capacity: Capacity, base: Any) -> Servic
 
     scheduler = Scheduler(batch, decode, capacity.queue, counters.batch_rows.observe)
     limits = ModelLimits(backend.context_window, backend.vocabulary(), backend.eos_ids)
-    return Service((models.base, *models.adapters), limits, render, scheduler, counters)
+    return Service((models.base, *models.adapters), limits, prompting, scheduler, counters)
 
 
 def run(application: Any, bound: socket.socket, announce: Callable[[str], None]) -> None:

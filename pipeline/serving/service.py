@@ -12,6 +12,7 @@ from pipeline.models.template_errors import ChatTemplateError
 from pipeline.serving.answers import Answer
 from pipeline.serving.counters import Counters
 from pipeline.serving.faults import ApiError
+from pipeline.serving.prompting import Prompting
 from pipeline.serving.requests import AnswerRequest, ChatRequest, CompletionRequest
 from pipeline.serving.rows import Piece, RowRequest
 from pipeline.serving.scheduler import QueueFullError, Scheduler, StoppingError
@@ -34,13 +35,13 @@ class Service:
     """
     Args:
         models: ids of the base, which is the first, and of its adapters.
-        render: of the base; used in one thread alone.
+        prompting: its renderers are used in one thread alone.
     """
 
-    def __init__(self, models: Sequence[str], limits: ModelLimits, render: Renderer, scheduler: Scheduler, counters: Counters) -> None:
+    def __init__(self, models: Sequence[str], limits: ModelLimits, prompting: Prompting, scheduler: Scheduler, counters: Counters) -> None:
         self.models = tuple(models)
         self.limits = limits
-        self.render = render
+        self.prompting = prompting
         self.scheduler = scheduler
         self.counters = counters
         self.rendering = ThreadPoolExecutor(1, "render")  # a tokenizer must not be used by two threads at once
@@ -59,7 +60,7 @@ class Service:
         """Queue the answer to a conversation. Raises ApiError."""
         self.check_model(body.model)
         prompt, new_tokens, logprobs = body.prompt(), body.new_tokens, body.logprob_count
-        ids = await self.in_rendering(lambda: self.chat_ids(prompt))
+        ids = await self.in_rendering(lambda: self.chat_ids(prompt, self.prompting.of(body.model, body.thinks)))
         return self.answer(body, [ids], new_tokens, logprobs)
 
     async def answer_completion(self, body: CompletionRequest) -> Answer:
@@ -72,10 +73,10 @@ class Service:
     async def in_rendering(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.rendering, work)
 
-    def chat_ids(self, prompt: Prompt) -> list[int]:
+    def chat_ids(self, prompt: Prompt, render: Renderer) -> list[int]:
         """The ids of a conversation, as training renders it. Raises ApiError if the chat template refuses it, or there is none."""
         try:
-            return self.render.prompt_ids(prompt)
+            return render.prompt_ids(prompt)
         except ChatTemplateError as error:
             raise ApiError(400, f"{error.problem}", "messages") from None
 
@@ -89,8 +90,8 @@ class Service:
             if max(prompt) >= self.limits.vocabulary:
                 raise ApiError(400, f"prompt: {max(prompt)} is no token id; there are {self.limits.vocabulary:,}", "prompt")
             return prompt
-        tokenizer = self.render.tokenizer
-        ids: list[int] = tokenizer(self.render.without_start(prompt))["input_ids"]
+        tokenizer = self.prompting.plain.tokenizer
+        ids: list[int] = tokenizer(self.prompting.plain.without_start(prompt))["input_ids"]
         if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id and not prompt.endswith(tokenizer.eos_token):
             ids = ids[:-1]
         if not ids:
@@ -138,4 +139,4 @@ class Service:
 
     def token_text(self, token: int) -> str:
         """The text of one token, special ones spelled out."""
-        return str(self.render.tokenizer.decode([token]))
+        return str(self.prompting.plain.tokenizer.decode([token]))

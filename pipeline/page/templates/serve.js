@@ -97,9 +97,11 @@ function stops() {
 
 function body(model) {
   const stop = stops(), tokens = Number(ask.tokens.value);
+  const thinking = example?.thinks ? { chat_template_kwargs: { enable_thinking: true } } : {};
   return JSON.stringify({
     model, messages: messages(), stream: true, stream_options: { include_usage: true }, temperature: Number(ask.temperature.value),
     seed: Number(ask.seed.value), ...(tokens ? { max_tokens: tokens } : {}), ...(stop.length ? { stop } : {}),
+    ...thinking,
   });
 }
 
