@@ -15,13 +15,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from pipeline.commands import gate_rules, views
+from pipeline.commands import advise, views
 from pipeline.commands.bench_options import BenchOptions
 from pipeline.commands.call import (
     SMOKE_TESTS,
-    Call,
     carry_out,
-    find_artifact,
     make_report,
     out,
     parse_call,
@@ -46,17 +44,15 @@ from pipeline.commands.options import (
     run_options_of,
     with_options,
 )
-from pipeline.commands.partial_report import PartialReport
-from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.quick_recipe import Question, with_recipe
+from pipeline.commands.report_output import load_gate, show_partial_report, show_report
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
 from pipeline.commands.serve_options import ServeOptions
 from pipeline.commands.verbs import Verbs, show_error, show_version
 from pipeline.data import rows_used
-from pipeline.errors import ArtifactError, RecipeError, UserError
+from pipeline.errors import ArtifactError, UserError
 from pipeline.export.request import ExportRequest
 from pipeline.machine import Machine
-from pipeline.store.artifact import Artifact
 from pipeline.store.result_folders import ReportFolder
 
 app = typer.Typer(
@@ -88,6 +84,9 @@ def plan_verb(
 
     call = parse_call(recipe, store, Machine(), RunOptions(limit=limit), ask_hub=False)
     plan_table.show_plan(out, call.recipe, call.jobs, call.site.store, every, gpus)
+
+
+app.command("advise")(advise.verb)
 
 
 @app.command("prepare")
@@ -183,38 +182,6 @@ def report_verb(
     if show:
         typer.launch(str(ReportFolder(report.path).page))
     show_report(call, report, gate_file, rules)
-
-
-def show_partial_report(call: Call) -> None:
-    """Write the report of the tasks that are finished, and show it.
-
-    Raises:
-        ArtifactError: none is.
-    """
-    partial = PartialReport(call.jobs[-1], call.site, lambda _: None)
-    partial.artifacts = {job: artifact for job in call.jobs if (artifact := find_artifact(call, job))}
-    if not (cells := partial.finished()):
-        raise ArtifactError(f"{call.recipe.name}: no task is finished yet", "Let the run go on until the first comparison.")
-    write_partial_report(partial.folder, partial.report, partial.artifacts, cells)
-    views.print_report(out, partial.folder)
-
-
-def load_gate(gate_file: Path | None, call: Call) -> gate_rules.Gate | None:
-    """The rules of a gate file; None without one. Read before anything runs, since it may be wrong.
-
-    Raises:
-        RecipeError: it is wrong, or a smoke test is to be judged.
-    """
-    if gate_file and call.options.limit is not None:
-        raise RecipeError("--gate with --limit: a smoke test has no verdict to be judged.", "Leave one of them out.")
-    return gate_rules.load(gate_file, call.recipe, call.jobs[-1]) if gate_file else None
-
-
-def show_report(call: Call, report: Artifact, gate_file: Path | None, rules: gate_rules.Gate | None) -> None:
-    """Show the report and, with a gate file, a line for each of its rules; exits with the gate's code unless all pass."""
-    views.show_report(out, report)
-    if gate_file and rules and (code := views.show_gate(out, gate_file, rules, report, call.site.store)):
-        raise typer.Exit(code)
 
 
 @app.command("export")

@@ -93,6 +93,8 @@ def typed(monkeypatch, capsys):
 
 VERBS = {
     "plan": lambda recipe, root: ["plan", recipe],
+    "advise": lambda recipe, root: ["advise", recipe],
+    "advise --calibration": lambda recipe, root: ["advise", "--calibration"],
     "prepare": lambda recipe, root: ["prepare", recipe],
     "finetune": lambda recipe, root: ["finetune", recipe],
     "compare": lambda recipe, root: ["compare", recipe],
@@ -112,7 +114,7 @@ def test_every_verb_shows_hostile_text_and_paths_as_they_are(hostile, typed, ver
     code, output = typed(*VERBS[verb](recipe, root), "--store", root)
     assert code == 0, output
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", output)
-    if verb not in ("ls", "verify", "verify a page", "plan", "show-prompt"):
+    if verb not in ("ls", "advise --calibration", "verify", "verify a page", "plan", "show-prompt"):
         assert "[/red] [bold]" in output
 
 

@@ -95,6 +95,10 @@ PARAGRAPH_LENGTHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=1
 
 def lengths_of(job: Job, done: dict[Job, Artifact]) -> Lengths:
     """The lengths that `prepare` counted; before that, upper bounds: the paper's 95th percentile of the task, or the recipe's limit."""
+    if job.stage == "sample_validation":
+        whole, artifact = lengths_of(dict(job.inputs)["train"], done), done.get(job)
+        size = artifact.facts["examples"] if artifact else min(job.params["examples"], whole.examples + whole.dev)
+        return replace(whole, examples=size, dev=0)
     if job.stage == "common_examples":
         whole, artifact = lengths_of(dict(job.inputs)["heldout"], done), done.get(job)
         return replace(whole, examples=artifact.facts["examples"]) if artifact else replace(whole, is_upper_bound=True)

@@ -142,9 +142,9 @@ def unreadable_data(jobs: Iterable[Job], remote: Hub) -> dict[str, list[str]]:
 
 def unsafe_tasks(jobs: Iterable[Job], machine: Machine) -> dict[str, list[str]]:
     """Task name to its obstacle, where a metric runs generated code and this machine cannot isolate it."""
-    compared = [job.params for job in jobs if job.stage == "compare"]
-    reason = "" if machine.unsafe_code or not compared else sandbox.available()
-    specs = [spec for params in compared for spec in (params["task"], *params["general"].values())] if reason else []
+    scored = [job.params for job in jobs if job.stage in ("compare", "forecast")]
+    reason = "" if machine.unsafe_code or not scored else sandbox.available()
+    specs = [spec for params in scored for spec in (params["task"], *params.get("general", {}).values())] if reason else []
     tasks = {canonical(spec): inline.from_spec(spec) for spec in specs}.values()
     runs = {
         task.name: next((metric for metric in task.metrics if metrics.load(metric, **task.metric_options).runs_code), "") for task in tasks
@@ -259,7 +259,7 @@ def adapter_weights(job: Job, done: Artifacts) -> int:
 
 def answer_bytes(job: Job, done: Artifacts) -> float:
     """Bytes of the answers of a job if every answer reaches the limit of new tokens."""
-    examples = next(job_estimates.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
+    examples = job_estimates.lengths_of(dict(job.inputs)["heldout"], done).examples
     return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
 
 

@@ -20,6 +20,7 @@ from pipeline.data import task
 from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import Machine
 from pipeline.models import base_model
+from pipeline.planning import advice_jobs
 from pipeline.planning.job import Job
 from pipeline.planning.plan import plan
 from pipeline.runner import artifact_spec
@@ -37,6 +38,8 @@ class AlteredError(ArtifactError):
     status = 3
 
 
+FORECAST = "forecast"
+"""A cheap stage whose artifacts last, as a result may come long after the forecast and under other code."""
 FIRST_RECIPE = "quickstart"
 """The recipe whose end names the tour."""
 STYLES = {gate.PASS: "green", gate.FAIL: "bold red", INCONCLUSIVE: "bold yellow", gate.MISSING: "bold red"}
@@ -258,7 +261,7 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
 
     reach = reach_of([*recipes.shipped_files(), *others], store)
     # after an edit of the code, or damage, the cheap stages have new keys, and what was made from them would seem lost
-    lasting = stages.expensive() if reach.is_whole else {artifact.stage for artifact in store.all()}
+    lasting = {*stages.expensive(), FORECAST} if reach.is_whole else {artifact.stage for artifact in store.all()}
     reached = reach.artifacts | {
         artifact.path for artifact in store.all() if artifact.stage in lasting and reach.wanted.intersection(params_of_jobs(artifact))
     }
@@ -303,7 +306,8 @@ def reach_of(paths: list[Path], store: Store) -> Reach:
     reach = Reach()
     for path in paths:
         done: dict[Job, Artifact] = {}
-        jobs = plan(recipes.load(path), False, store.hashes)
+        recipe = recipes.load(path)
+        jobs = [*plan(recipe, False, store.hashes), *advice_jobs.jobs_if_any(recipe, store.hashes)]
         for job in jobs:
             try:
                 find_or_explain(job, done, store)

@@ -16,6 +16,11 @@ MIN_OPENING, MAX_OPENING = 3, 40
 """Characters by which the next question is recognized."""
 
 
+def choose(train: list[Example], count: int, seed: int) -> list[Example]:
+    """The few-shot examples among training examples; all of them if there are fewer than `count`."""
+    return random.Random(f"shots {seed}").sample(train, min(count, len(train)))
+
+
 @dataclass(frozen=True)
 class Shots:
     """Few-shot examples before every question, the same ones in the same order."""
@@ -33,7 +38,7 @@ class Shots:
     @cached_property
     def chosen(self) -> list[Example]:
         """The few-shot examples; all of the training part if it has fewer than `count`."""
-        return random.Random(f"shots {self.seed}").sample(self.train, min(self.count, len(self.train)))
+        return choose(self.train, self.count, self.seed)
 
     @property
     def stop(self) -> str:
