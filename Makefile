@@ -56,6 +56,7 @@ test-gpu: $(READY) ## the tests that need a CUDA device
 bench: $(READY) ## time preparing, training, statistics, a large page and all arms (half an hour); writes benchmarks/results/
 	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.quickstart
+	$(BIN)/python -m benchmarks.training_peers
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.verdicts
 	$(BIN)/python -m benchmarks.slices
