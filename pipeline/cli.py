@@ -166,8 +166,11 @@ def report_verb(
     gate_file: GateFile = None,
 ) -> None:
     """Print the report of a finished comparison, and the path of its page."""
+    from pipeline.commands import eval_export
+
     call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code), RunOptions(limit=options.limit))
     rules = load_gate(gate_file, call)
+    eval_export.check(options)
     missing = unfinished(call)
     if missing and options.is_partial and not gate_file:
         show_partial_report(call)
@@ -181,6 +184,7 @@ def report_verb(
     report = make_report(call)
     if show:
         typer.launch(str(ReportFolder(report.path).page))
+    eval_export.write(out, call, report, options)
     show_report(call, report, gate_file, rules)
 
 

@@ -71,6 +71,13 @@ GateFile = Annotated[
 ]
 
 
+EveryEvalEver = Annotated[
+    Path | None,
+    typer.Option("--every-eval-ever", metavar="FOLDER", help="Write the scores as records of Every Eval Ever, too, a file for each model."),
+]
+Organization = Annotated[str, typer.Option("--organization", help="Who publishes these records.")]
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a run asks and prints, and on how much of the data."""
@@ -90,6 +97,10 @@ class ReportOptions:
     """Whether the report of some tasks will do where others are not finished."""
     limit: int | None = None
     """Examples per task, at most, of a smoke test."""
+    records: Path | None = None
+    """Where records of Every Eval Ever go; None: nowhere."""
+    organization: str = "unknown"
+    """Who publishes these."""
 
 
 def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
@@ -112,9 +123,11 @@ def output_options_of(quiet: Quiet = False, verbose: Verbose = False, limit: Lim
     return run_options_of(False, quiet, verbose, limit)
 
 
-def report_options_of(partial: Partial = False, limit: Limit = None) -> ReportOptions:
+def report_options_of(
+    partial: Partial = False, limit: Limit = None, every_eval_ever: EveryEvalEver = None, organization: Organization = "unknown"
+) -> ReportOptions:
     """Which report is meant, by the command-line options."""
-    return ReportOptions(partial, limit)
+    return ReportOptions(partial, limit, every_eval_ever, organization)
 
 
 def with_options(name: str, factory: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
