@@ -1,4 +1,4 @@
-"""Of several numbers the one is read that the text singles out, and none where it singles out none; chains of thought end with theirs."""
+"""Of several numbers the one is read that certain grounds single out; where there are none, or they differ, none is."""
 
 import gzip
 import json
@@ -28,32 +28,53 @@ def read(text, prompt, mark="."):
 @pytest.mark.parametrize(
     ("prompt", "text", "value"),
     [
-        (PEOPLE, "1250 attendees: 700 men and 550 women", "1250"),
         (PEOPLE, "1250, i.e. 700 men and 550 women", "1250"),
         (PEOPLE, "It had 700 men and 550 women, so 1250 people attended.", "1250"),
         (FOUNDED, "founded in 1998 by 2 students", "1998"),
         (FOUNDED, "It was founded in 1998 and has 180,000 employees today.", "1998"),
+        (FOUNDED, "It was founded two years before 1990, with 3 employees.", None),
         ("会社はいつ設立されましたか。\n答え:", "1998年に2人の学生が設立しました。", "1998"),
-        (STUDENTS, "founded in 1998 by 2 students", "2"),
-        (STUDENTS, "It was founded by 2 students in 1998 with 1 investor.", "2"),
-        (CLIPS, "72 clips. She sold 48 in April and 24 in May.", "72"),
-        (CLIPS, "72. In May she sold 24.", "72"),
-        (CLIPS, "Total of 72 clips, 48 from April, 24 from May", "72"),
-        (CLIPS, "In May she sold 24. Adding these up we find 72.", "72"),
+        (CLIPS, "72\n\nIn May she sold 24.", "72"),
         (CLIPS, "72. Check: 72 - 24 = 48.", "72"),
+        (CLIPS, "72. Check: 48 + 26 = 74.", None),
         (CLIPS, "April = 48\nMay = 48 / 2 = 24\nTotal = 48 + 24 = 72", "72"),
-        (BAKER, "12 * 8 = 96, 96 * 3 = 288. He earns $288 from 96 loaves.", "288"),
+        (CLIPS, "In May she sold 24. She sold 72 clips altogether.", "72"),
         (BAKER, "He makes 96 loaves a day. Each sells for $3. He earns $288 a day.", "288"),
-        (BAKER, "It takes 288/36 = 8 hours to earn 288 dollars", "8"),
         (BAKER, "24/3 = 8 walk, so 16 take the bus.", "16"),
         (BAKER, "96 loaves - 10 loaves = 86 loaves", "86"),
         (BAKER, "He has $4 left because 10 - 6 = 4", "4"),
+        (BAKER, "He has $6 left because 10 - 6 = 4", None),
+        (BAKER, "He makes 96 loaves and earns **$288** a day.", "288"),
+        (BAKER, "12 * 8 = 96\n96 * 3 = 288\nHe earns $288 a day.", "288"),
         (PEARS, "There are 3 apples, 5 pears and 9 plums.", "5"),
-        ("What was the revenue?", "$4.2 million, up 12% in Q3 2023", "4200000"),
-        ("Wie viele Mitarbeiter hat die Firma?", "450 Mitarbeiter, davon 200 in Berlin", "450"),
     ],
 )
 def test_what_a_text_singles_out_is_read(prompt, text, value):
+    assert read(text, prompt) == value
+
+
+MEDIAN = "What is the median of 4, 9, 12, 7 and 19?\nAnswer:"
+VISITORS = "On Monday 120 visitors came and on Tuesday 150. How many visitors came on Tuesday?\nAnswer:"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "value"),
+    [
+        (MEDIAN, "the median is 9, the mean is 10.2", "9"),
+        (MEDIAN, "9 is the median, as 2 numbers are below", "9"),
+        (MEDIAN, "The mean is 10.2. The middle number is 9.", None),
+        (VISITORS, "120 on Monday and 150 on Tuesday, for a total of 270", None),
+        (VISITORS, "On Tuesday there were 150. On Monday 120 visitors came.", None),
+        (BAKER, "He earns 288, but could take 55.", None),
+        (BAKER, "He makes 96 loaves. So he could take 55.", None),
+        (CLIPS, "The answer is 70. So she sold 72.", None),
+        (CLIPS, r"\boxed{48} and \boxed{72}", None),
+        (CLIPS, "Three of the 8 were sold.", None),
+        (CLIPS, "more than 72", None),
+        (CLIPS, "half of 48", None),
+    ],
+)
+def test_grounds_that_differ_or_are_none_leave_a_text_unread(prompt, text, value):
     assert read(text, prompt) == value
 
 
@@ -62,16 +83,27 @@ def test_what_a_text_singles_out_is_read(prompt, text, value):
     [
         (ATTENDED, "1250 attendees: 700 men and 550 women"),
         (PEOPLE, "The conference had 1250 attendees. 700 of them were men. 550 were women."),
+        (PEOPLE, "1250 attendees: 700 men and 550 women"),
+        (STUDENTS, "founded in 1998 by 2 students"),
         (COLD, "-5 C, i.e. 23 F"),
         (COLD, "-5 at night and 3 during the day"),
         (FOUNDED, "founded in 1998 and went public in 2004"),
         ("公司是哪一年成立的？\n答案：", "公司于1998年成立，2004年上市。"),
         (BAKER, "He earns $288 a day. He makes 96 loaves a day."),
+        (BAKER, "12 * 8 = 96, 96 * 3 = 288. He earns $288 from 96 loaves."),
+        (BAKER, "It takes 288/36 = 8 hours to earn 288 dollars"),
+        (CLIPS, "72 clips. She sold 48 in April and 24 in May."),
+        (CLIPS, "72. In May she sold 24."),
+        (CLIPS, "Total of 72 clips, 48 from April, 24 from May"),
+        (CLIPS, "In May she sold 24. Adding these up we find 72."),
+        ("What was the revenue?", "$4.2 million, up 12% in Q3 2023"),
+        ("Wie viele Mitarbeiter hat die Firma?", "450 Mitarbeiter, davon 200 in Berlin"),
         ("Solve: 3x + 6 = 21\nx =", "x = 5 or x = -5"),
         ("How tall is the tower?", "It is 330 metres tall, was completed in 1889 and has 3 floors."),
     ],
 )
-def test_where_nothing_singles_one_out_none_is_read(prompt, text):
+def test_where_nothing_certain_singles_one_out_none_is_read(prompt, text):
+    """Of some a person takes one for likely; what rests on the meaning of words is left unread."""
     assert read(text, prompt) is None
 
 
@@ -122,65 +154,65 @@ BOULANGER = "Il fait 12 pains par heure et travaille 8 heures. Un pain coûte 3 
         (AREA, "The area is 24, whereas the perimeter is 20.", "24"),
         (AREA, "6 x 4 = 24. So the area is 24 square centimetres, while the perimeter is 20 cm.", "24"),
         (AREA, "The area is 0.0024 m², i.e. 24 cm².", None),
-        (STAFF, "The company had 1,250 employees in 2019. In 2021 it had 980 employees.", "980"),
+        (STAFF, "The company had 1,250 employees in 2019. In 2021 it had 980 employees.", None),
         (STAFF, "980. In 2019 it had 1,250.", "980"),
-        (STAFF, "980 people worked there in 2021; 1,250 in 2019.", "980"),
+        (STAFF, "980 people worked there in 2021; 1,250 in 2019.", None),
         (STAFF, "1,250 in 2019, 980 in 2021", None),
         (BRIDGE, "The bridge is 2,737 metres (1.7 miles) long.", "2737"),
         (BRIDGE, "2,737 metres = 8,980 ft", "2737"),
         (BRIDGE, "The bridge opened in 1937. It is 2,737 metres long.", "2737"),
         ("How long is the bridge?", "2,737 metres = 8,980 ft", None),
         (MOVIE, "2.5 hours = 150 minutes", "150"),
-        ("Wie hoch ist der Turm? Text: Er ist 330 Meter hoch.\nAntwort:", "Er ist 330 m hoch (1083 Fuß).", "330"),
+        ("Wie hoch ist der Turm? Text: Er ist 330 Meter hoch.\nAntwort:", "Er ist 330 m hoch (1083 Fuß).", None),
         ("How high is it in feet? Text: It is 330 metres high.\nAnswer:", "It is 330 m high (1083 ft).", "1083"),
         ("In which year did she publish it? She was born in 1951.\nAnswer:", "1951 + 28 = 1979", "1979"),
         (MOVIE, "150 minutes (2 hours and 30 minutes)", "150"),
-        (PAGES, "10 days, which is about 1.5 weeks", "10"),
+        (PAGES, "10 days, which is about 1.5 weeks", None),
         (PAGES, "16 days in total, 10 of which remain.", None),
         ("Convert 5 km to miles.\nAnswer:", "5 km ≈ 3.1 mi", "3.1"),
-        (BAKER, "96 loaves, 288 dollars", "288"),
-        (BAKER, "He makes 96 loaves, which sell for $288.", "288"),
-        ("面包师每天赚多少钱？", "96个面包，288元", "288"),
-        (BECKER, "288 Euro mit 96 Broten", "288"),
+        (BAKER, "96 loaves, 288 dollars", None),
+        (BAKER, "He makes 96 loaves, which sell for $288.", None),
+        ("面包师每天赚多少钱？", "96个面包，288元", None),
+        (BECKER, "288 Euro mit 96 Broten", None),
         (BECKER, "Er backt 96 Brote, also verdient er 288 Euro.", "288"),
-        (BOULANGER, "Il gagne 288 euros avec 96 pains.", "288"),
+        (BOULANGER, "Il gagne 288 euros avec 96 pains.", None),
     ],
 )
 def test_the_question_says_which_number_it_asks_for(prompt, text, value):
-    """By a noun, a year or a unit."""
+    """By a noun or a unit, where it stands with the number; a year beside two numbers, or money beside things, decides nothing."""
     assert read(text, prompt) == value
 
 
 @pytest.mark.parametrize(
     ("prompt", "text", "value"),
     [
-        (PENCILS, "60 - 17 = 43. He could fill 3 full boxes with these.", "43"),
-        (PENCILS, "It was 60. Now it's 43.", "43"),
-        (PENCILS, "He had 60 pencils in total, gave away 17, leaving 43.", "43"),
+        (PENCILS, "60 - 17 = 43. He could fill 3 full boxes with these.", None),
+        (PENCILS, "It was 60. Now it's 43.", None),
+        (PENCILS, "He had 60 pencils in total, gave away 17, leaving 43.", None),
         (PENCILS, "He had 60 pencils in total and has 43 left.", None),
-        (INVOICE, "$1,428.00 due within 14 days", "1428"),
-        (ELBRUS, "The height of the mountain is 5,642 m, so it is 842 m higher than Mont Blanc.", "5642"),
-        (ELBRUS, "5,642 m, which is 832 m higher than Mont Blanc (4,810 m).", "5642"),
-        (STAFF, "980, a drop of 270 since then", "980"),
-        (BOOKS, "Books: $24\nPen: $2\nTotal: $26\nMoney left: $24", None),
-        (BOOKS, "Books: $24\nPen: $2\nTotal: $26", "26"),
+        (INVOICE, "$1,428.00 due within 14 days", None),
+        (ELBRUS, "The height of the mountain is 5,642 m, so it is 842 m higher than Mont Blanc.", None),
+        (ELBRUS, "5,642 m, which is 832 m higher than Mont Blanc (4,810 m).", None),
+        (STAFF, "980, a drop of 270 since then", None),
+        (BOOKS, "Books: $24\nPen: $2\nTotal: $26\nMoney left: $24", "24"),
+        (BOOKS, "Books: $24\nPen: $2\nTotal: $26", None),
         (AREA, "6*4=24, 2*(6+4)=20", None),
         (AREA, "They need 24. If there were 3 more, they would need 27.", None),
-        (AREA, "6 × 4.0001 = 24.0006 ≈ 24", "24"),
+        (AREA, "6 × 4.0001 = 24.0006 ≈ 24", None),
         (DIE, "P(6) = 1/6", "1/6"),
         (DIE, "The probability is 1/6 ≈ 0.167.", None),
         ("Which answer came most?\nyes: 62, no: 30, undecided: 8", "yes 62\nno 30\nundecided 8", None),
         (SPEED, "The train's speed is 60 mph. It arrives at 1 pm.", "60"),
-        (SPEED, "It leaves at 9 a.m. and goes 60 mph.", "60"),
+        (SPEED, "It leaves at 9 a.m. and goes 60 mph.", None),
         ("What time does it leave? It takes 3 hours.\nAnswer:", "It leaves at 9 am.", "9"),
-        (BECKER, "288 Euro, d. h. 36 Euro pro Stunde", "288"),
-        (BOULANGER, "Le boulanger gagne 288 euros par jour, soit 36 euros par heure.", "288"),
+        (BECKER, "288 Euro, d. h. 36 Euro pro Stunde", None),
+        (BOULANGER, "Le boulanger gagne 288 euros par jour, soit 36 euros par heure.", None),
         (AREA, "The product of 6 and 4 is 24, and their sum is 10.", None),
         (MOVIE, "2 hours and 30 minutes", None),
         (MOVIE, "The answer is 2 hours 30 minutes", None),
     ],
 )
-def test_what_would_be_rates_and_durations_are_beside_the_point(prompt, text, value):
+def test_what_is_beside_the_point_decides_nothing(prompt, text, value):
     assert read(text, prompt) == value
 
 
@@ -208,5 +240,5 @@ def test_chains_of_thought_end_with_their_answer():
         example = Example("1", f"Question: {row['question']}\nAnswer:", "-")
         chain, _, answer = re.sub(r"<<[^>]*>>", "", row["answer"]).rpartition("####")
         results.append((read(chain.strip(), example.text), read(answer, example.text)))
-    assert sum(one == other for one, other in results) >= 0.98 * len(rows)
-    assert sum(one is not None and one != other for one, other in results) <= 0.015 * len(rows)
+    assert sum(one == other for one, other in results) >= 0.9 * len(rows)
+    assert sum(one is not None and one != other for one, other in results) <= 0.003 * len(rows)

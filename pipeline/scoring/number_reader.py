@@ -1,67 +1,105 @@
-"""Reads which number a text gives as its answer, as a careful reader does; None where the text does not say it for certain.
+"""Reads which number a text gives as its answer; None where the text does not say it for certain.
 
-`7 out of 10` is 7, `18 = 9 * 2` is 18; of a range (`12-13`), of two numbers with `or` and of a sum without its result nothing is read.
+What counts, in this order: the number behind `####` or in a box; else the one on which all grounds of `number_grounds` agree: alone, the
+only one, called the answer, in bold, the result of the last equation, the last conclusion, what the question names.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import takewhile
 
 import regex
 
 from pipeline.metrics import numbers
-from pipeline.scoring import number_asides, number_conclusion, number_sums, replacements
-from pipeline.scoring.answer_text import ANSWER_CUES, after_correction, answer_part, cues, without_cue, without_thoughts
+from pipeline.scoring import number_equations, number_grounds, number_sentences, replacements
+from pipeline.scoring.answer_text import after_correction, answer_part, cues, without_cue, without_thoughts
+from pipeline.scoring.number_sentences import Sentence, Value, only
 from pipeline.store.records import Example
 
 BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
-BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
-SHORT_UNIT = 2
-"""Words that may follow the number of a first line that is the whole answer."""
-GROUNDS = re.compile(r"[^\d\n()=]{0,30}(?:\([^()\n]*\)[\s.!*_]*\Z|[,;]?\s*\b(?:because|since)\b[^.!?\n]*[.!?]?\s*\Z)")
-"""What may follow the number of a first line without changing it: how it came about, as in `12 apples (3 boxes of 4)`."""
-LABELLED = regex.compile(r"^[\s*_•·-]*\p{L}[\p{L} '’/-]{0,40}[*_]*\s*[:：=][\s*_$€£]*[-+]?\d[\d.,]*[%*_]*(?:\s\p{L}+){0,2}[\s.*_]*$")
-NAMED = regex.compile(r"^[\s*_•·-]*\p{L}[\p{L} '’/-]{0,40}[*_]*\s*[:：=]")
-TOTAL = regex.compile(
-    r"^[\s*_•·-]*(?:grand |the )?(?:total|sum|altogether|overall|in total|gesamt|summe|итого|всего|合计|合計)\b", regex.IGNORECASE
+HASHES = re.compile(r"####[^\S\n]*([^\n]*)")
+ANSWER = (
+    r"(?<!\b(?:wrong|incorrect|false|first|previous|other)\s+)(?:(?:final|correct|right|best|my|the)\s+){0,3}"
+    r"(?:answer|solution|réponse|respuesta|antwort|risposta|resposta)|答案|答え|정답|답|ответ|الإجابة|उत्तर|คำตอบ"
 )
 MAX_CUES = 20
 """Cues that are looked at, from the last one on: a model may repeat itself for ever."""
+STATED = regex.compile(
+    r"(?:\s*[\p{L}°%]+\.?){0,2}[*_`$)\\]*\s*(?:$|[.!](?:\s|$)|\(|[,;]?\s*(?:not|because|since|as|rather|instead)\b)", regex.IGNORECASE
+)
+"""What may follow a number right behind its cue where its sentence has other numbers, too."""
 PROMPT_SCALE = regex.compile(r"(?<![\w.,/-])[01](?:\.0)?(?:\s*\([^()\n]*\))?\s*(?:-|–|to|and|bis|à)\s*(\d{1,3})(?:\.0)?(?![\w.,/-]*\d)")
 """A scale in a prompt that asks for a number on it, such as `from 0 (not at all) to 5`."""
 
 
-def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
-    """The number after the last `####`, in the last box, after the last cue, or alone or with its grounds on the first line; else the last.
-
-    `$1,018.50` is `1018.5`. None if that number can be read in two ways.
-    """
+def read(text: str, example: Example, mark: numbers.Mark | None) -> Value:
+    """The number that a text gives; `$1,018.50` is `1018.5`. None where it has no ground, grounds that differ, or two readings."""
     part = without_scale(numbers.plain(before_own_question(answer_part(without_thoughts(text), example), example)), example)
-    part = corrected if next(numbers.runs(corrected := after_correction(part)), None) else part
-    part = replacements.blanked(part, replacements.start_of_last(part, [match.span() for match in numbers.runs(part)]))
-    _, hashes, rest = part.rpartition("####")
-    if hashes:
-        return stated(next(iter(rest.strip().splitlines()), ""), mark)[1]
-    if boxes := BOXED.findall(part):
-        return numbers.read(boxes[-1], mark)
-    for sentence in after_cues(part, example):
-        has_number, value = stated(sentence, mark)
-        if has_number:
-            return value
-    first = next((line for line in part.splitlines() if line.strip()), "")
-    first = BULLET.sub("", without_cue(first, example)) if "\n" in part.strip() or not numbers.read(first, mark) else first
-    numbered = [line for line in part.splitlines() if next(numbers.runs(line), None)]
-    if len(labelled := list(takewhile(LABELLED.match, numbered))) > 1:
-        value = labelled_total(labelled, {number.value for number in numbers.find(example.text, mark)}, mark)
-        return value if value is not None or labelled == numbered else number_conclusion.read(part, example, mark)
-    alone = numbers.find(first, mark)
-    if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT and not continues(first, numbered):
-        return alone[0].value
-    opening = next(numbers.runs(first), None)
-    if opening and not first[: opening.start()].strip(" *_`") and GROUNDS.match(first, opening.end()):
-        return alone[0].value
-    return number_conclusion.read(part, example, mark)
+    part, check = number_sentences.before_check(corrected(part))
+    if marked := HASHES.findall(part) or BOXED.findall(part):
+        return only({stated(place, mark) for place in marked})
+    part = number_sentences.without_asides(part, example.text)
+    sentences = number_sentences.split(part, mark)
+    values = {*of_grounds(part, sentences, example, mark), *of_cues(part, example, mark)} if sentences else set()
+    value = only(values)
+    in_check = {numbers.value_of(run, mark) for run in numbers.runs(check)}
+    is_certain = value is not None and (not in_check or value in in_check) and number_grounds.has_unit(value, sentences, example.text)
+    return value if is_certain else None
+
+
+def of_grounds(part: str, sentences: list[Sentence], example: Example, mark: numbers.Mark | None) -> Iterator[str]:
+    """The number of every ground that a text has."""
+    prompt = example.text
+    first = without_cue(next(line for line in part.splitlines() if line.strip()), example)
+    of_prompt = {numbers.value_of(run, mark) for run in numbers.runs(numbers.plain(prompt))} - {None}
+    values = (
+        number_grounds.single(sentences, part, prompt),
+        number_grounds.opening(part, first, of_prompt, mark),
+        number_grounds.bold(part, mark),
+        number_grounds.conclusion(sentences, prompt),
+        number_grounds.subject(sentences, prompt),
+        number_grounds.restated(sentences, prompt),
+        number_grounds.year(sentences, prompt),
+        number_grounds.counted(sentences, prompt),
+        number_equations.last(sentences, of_prompt, mark),
+    )
+    yield from (value for value in values if value is not None)
+
+
+def of_cues(part: str, example: Example, mark: numbers.Mark | None) -> Iterator[Value]:
+    """What every sentence gives that says what the answer is and has a number; None where one gives several."""
+    pattern = cue(cues(example.text)[0].rstrip(":：").strip())
+    for match in [*pattern.finditer(part)][-MAX_CUES:]:
+        sentence = regex.split(r"\n|[.。!?](?:\s|$)", part[match.end() :].lstrip(" \n*_"), maxsplit=1)[0]
+        if number_sentences.spoken(sentence):
+            yield stated(sentence, mark)
+
+
+def stated(sentence: str, mark: numbers.Mark | None) -> Value:
+    """The number of a sentence that says what the answer is: its only one, the result of its equation, or the one right at its start."""
+    runs = number_sentences.spoken(sentence)
+    values = {numbers.value_of(run, mark) for run in runs}
+    if len(values) < 2:
+        return None if any(number_grounds.is_doubtful(sentence, run, "") for run in runs) else only(values)
+    if (value := number_equations.result(sentence, set(), mark)) is not None:
+        return value
+    is_first = not regex.search(r"[\p{L}\d]", sentence[: runs[0].start()])
+    return numbers.value_of(runs[0], mark) if is_first and STATED.match(sentence, runs[0].end()) else None
+
+
+@lru_cache(maxsize=64)
+def cue(last_cue: str) -> "regex.Pattern[str]":
+    """Matches what comes before the answer where a text says which it is; last_cue: what the prompt ends with."""
+    names = "|".join([ANSWER, *([regex.escape(last_cue)] if last_cue else [])])
+    copula = r"\bis\b|\bare\b|\bwas\b|\bist\b|\best\b|\bes\b|[:：=]|->|→|是|为|為|は|คือ"
+    return regex.compile(rf"(?<!\p{{L}})(?:{names})(?!\p{{Latin}})[^.\n:：=\d]{{0,40}}?(?:{copula})+", regex.IGNORECASE)
+
+
+def corrected(part: str) -> str:
+    """The text in which blanks stand for what it takes back or replaces."""
+    later = after_correction(part)
+    part = later if next(numbers.runs(later), None) else part
+    return replacements.blanked(part, replacements.start_of_last(part, [match.span() for match in numbers.runs(part)]))
 
 
 def before_own_question(part: str, example: Example) -> str:
@@ -79,56 +117,8 @@ def before_own_question(part: str, example: Example) -> str:
     return part
 
 
-def continues(first: str, numbered: list[str]) -> bool:
-    """Whether a short first line with a number is one of a series: a sentence, or a name or a bare number with another behind it."""
-    if len(numbered) < 2:
-        return False
-    is_bare, is_next_bare = (number_conclusion.is_bare(line, SHORT_UNIT) for line in (first, numbered[1]))
-    return is_next_bare or not (is_bare or NAMED.match(first)) or (not is_bare and NAMED.match(numbered[1]) is not None)
-
-
-def labelled_total(lines: list[str], of_prompt: set[str | None], mark: numbers.Mark | None) -> str | None:
-    """The one number that several labelled ones say, or the one that is labelled as their total, where none but a number of the prompt
-    follows; None where none is."""
-    values = {numbers.read(line, mark) for line in lines}
-    if len(values) == 1:
-        return values.pop()
-    totals = {numbers.read(line, mark) for line in lines if TOTAL.match(line)}
-    is_last = TOTAL.match(lines[-1]) or numbers.read(lines[-1], mark) in of_prompt
-    return totals.pop() if len(totals) == 1 and is_last else None
-
-
 def without_scale(part: str, example: Example) -> str:
     """The text without what names the scale or the whole that a number is a part of: `/5` (if the prompt names it), `out of 5`."""
     for highest in dict.fromkeys(PROMPT_SCALE.findall(example.text)):
-        part = regex.sub(rf"(?<=\d)\s?/\s?{highest}(?:\.0+)?(?![\d.,/%:]*\d)", "", part)
+        part = regex.sub(rf"(?<=\d[*_]*)\s?/\s?{highest}(?:\.0+)?(?![\d.,/%:]*\d)", "", part)
     return numbers.without_scale(part)
-
-
-@lru_cache(maxsize=64)
-def cue(last_cue: str) -> "regex.Pattern[str]":
-    """Matches what comes before the answer where a text says which it is; last_cue: what the prompt ends with."""
-    names = "|".join([ANSWER_CUES, "答案|答え|정답|ответ|الإجابة|उत्तर|คำตอบ", *([regex.escape(last_cue)] if last_cue else [])])
-    return regex.compile(rf"(?:{names})(?!\w)[^.\n:：=]{{0,40}}?(?:\bis\b|\bare\b|\bwas\b|[:：=]|->|→|是|为|為|は)+", regex.IGNORECASE)
-
-
-def after_cues(part: str, example: Example) -> Iterable[str]:
-    """The rest of every sentence that says what the answer is, the last one first."""
-    pattern = cue(cues(example.text)[0].rstrip(":：").strip())
-    for match in reversed(list(pattern.finditer(part))[-MAX_CUES:]):
-        yield regex.split(r"\n|[.。!?](?:\s|$)", part[match.end() :], maxsplit=1)[0]
-
-
-def stated(sentence: str, mark: numbers.Mark | None) -> tuple[bool, str | None]:
-    """(whether a sentence that says what the answer is has a number, that number or None): the first that is not denied, or what a sum
-    comes to.
-    """
-    matches = [match for match in numbers.runs(sentence) if not number_asides.DENIED.search(sentence[: match.start()])]
-    if not matches:
-        return False, None
-    if (result := number_sums.result_of(sentence, mark)) is not None:
-        return True, result
-    if len(matches) > 1 and number_sums.joins(sentence, matches, 0, mark):
-        return True, None
-    after_equals = [match for match in matches if match.start() > sentence.rfind("=")]
-    return True, numbers.value_of((after_equals or matches)[0], mark)
