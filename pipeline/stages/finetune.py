@@ -8,12 +8,12 @@ resume folder; a run that was killed and restarted ends with the same bytes as a
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.engine import batching, document_attention, tracking, training_state
+from pipeline.engine import batching, cpu_attention, document_attention, tracking, training_state
 from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
@@ -148,6 +148,7 @@ class Passes:
         self.bf16 = compute_dtype == "bf16"
         self.packing = packing
         self.by_document = packing and document_attention.is_supported(model.get_base_model())
+        self.attention_name = document_attention.NAME if self.by_document else "sdpa"
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
 
     def loss(self, rows: Sequence[batching.TokenRow]) -> Any:
@@ -155,13 +156,23 @@ class Passes:
 
         device = self.model.device
         batch = batching.packed(rows, device) if self.packing else batching.padded(rows, self.pad_id, device)
+        if device.type == "cpu" and not self.packing:  # no token reads what stands to its right, and torch is faster without a mask
+            batch["attention_mask"] = torch.ones_like(batch["attention_mask"])
         # not the accelerator's own autocast: its precision is fixed once per process, and jobs of a sweep may differ
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             return target_loss(self.model, batch)
 
-    def attention(self, rows: Sequence[batching.TokenRow]) -> AbstractContextManager[None]:
-        """How the rows of a pass are kept from attending to each other, for forward and backward."""
-        return document_attention.by_document(self.model, [len(row) for row in rows]) if self.by_document else nullcontext()
+    @contextmanager
+    def attention(self, rows: Sequence[batching.TokenRow]) -> Iterator[None]:
+        """How the rows of a pass are kept from attending to each other, and in which precision they attend, for forward and backward."""
+        lengths = [len(row) for row in rows]
+        keys = sum(lengths) if self.packing and not self.by_document else max(lengths)
+        exact = self.bf16 and cpu_attention.is_faster_in_float32(self.model.device, keys)
+        with (
+            document_attention.by_document(self.model, lengths) if self.by_document else nullcontext(),
+            cpu_attention.float32_attention(self.attention_name) if exact else nullcontext(),
+        ):
+            yield
 
     def batches(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
         """The rows of each pass."""
