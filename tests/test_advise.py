@@ -5,6 +5,7 @@ import math
 import random
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,17 @@ import pytest
 from rich.console import Console
 
 from pipeline import cli
-from pipeline.commands import advise, calibration, views
+from pipeline.commands import advice_table, advice_words, advise, calibration, job_estimates, job_status, views
 from pipeline.config import recipe as recipes
 from pipeline.data import few_shot_prompts, inline
 from pipeline.errors import DataError, RecipeError
 from pipeline.lora_land import expected_lift, published
 from pipeline.machine import Work
 from pipeline.measures import recommendation, text_figures
+from pipeline.page import fmt
 from pipeline.planning import advice_jobs
 from pipeline.planning.plan import plan
+from pipeline.sandbox import sandbox
 from pipeline.stages import forecast as forecast_stage
 from pipeline.stages import sample_validation
 from pipeline.store import records
@@ -29,8 +32,19 @@ from pipeline.store.artifact import Artifact, ArtifactSpec, Store, file_hashes, 
 from pipeline.store.folders import HeldoutFolder, PredictionsFolder, TrainFolder
 from pipeline.store.forecast import ForecastFolder
 from pipeline.store.records import Example, Prediction
-from tests import project, tiny
+from tests import ROOT, no_namespaces, project, tiny
 
+NO_SANDBOX = """
+from pipeline.commands import preflight
+from pipeline.config.recipe import Recipe
+from pipeline.machine import Machine
+from pipeline.page import fmt
+from pipeline.planning import advice_jobs
+recipe = Recipe.model_validate({"name": "a", "base": "mistral-7b", "tasks": ["mbpp"]})
+jobs = advice_jobs.jobs_of(advice_jobs.advised(recipe, ask=False))
+print(preflight.unsafe_tasks(jobs, Machine())["mbpp"][0])
+print(preflight.unsafe_tasks(jobs, Machine(unsafe_code=True)))
+"""
 CELLS = {task: [(base, cell.score) for cell, base, _ in published.scores_with_lift(task)] for task in published.tasks()}
 MANY = {"prepare.train_examples": 120, "prepare.dev_examples": 30}
 
@@ -385,6 +399,51 @@ def test_gc_keeps_the_forecast_of_a_recipe_that_is_named(tmp_path, base_folder, 
     (tmp_path / "forecast.py").write_text("x = 1\n")  # other code, another key
     views.collect_garbage(Console(), store, True, [recipe])
     assert artifacts(tmp_path, "forecast")
+
+
+def test_the_price_of_the_trainings(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    recipe = recipes.Recipe.model_validate({"name": "a", "base": "mistral-7b", "tasks": ["boolq"], "finetune": {"seeds": [0, 1]}})
+    (row,) = advice_jobs.advised(recipe, ask=False)
+    first, text = advice_table.cost_lines(row, {}, 2.5)
+    hours = sum(job_estimates.estimate_of(job, {}).costs["H100"].seconds for job in row.trainings) / 3600
+    assert first == "This machine has no CUDA device."
+    assert text.startswith("Training 2 adapters takes ")
+    assert f"{job_status.duration_text(hours)}, {fmt.dollars(2.5 * hours)} on H100" in text
+    assert "$" not in list(advice_table.cost_lines(row, {}, None))[1]
+
+
+def test_a_base_without_an_estimate(tmp_path, base_folder):
+    (row,) = advice_jobs.advised(recipes.load(make_recipe(tmp_path, base_folder)))
+    assert list(advice_table.cost_lines(row, {}, 2.5))[1] == "Training 1 adapter: there is no estimate for this base with these settings."
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_whatever_is_too_little_is_said(seeds):
+    """Two seeds detect less, so that the test set alone may be too small for them."""
+    tuned = {"low": 0.4, "middle": 0.6, "high": 0.97}
+    counts = data(test=100 if seeds == 2 else 8, looked_at=1000)
+    rows = [arm("base", 0.3)]
+    assert recommendation.recommend(rows, tuned, counts, 0.95, seeds) == "more data first"
+    forecast = {"arms": rows, "best": "base", "tuned": tuned, "data": counts, "confidence": 0.95, "seeds": seeds}
+    (line,) = advice_words.shortages(forecast)
+    assert line.startswith(f"{counts['test']} test examples detect effects of ")
+    assert "the high end, +0.67, is that large" in line
+
+
+def test_arms_that_rank_the_same_are_one_row():
+    rows = [arm("base", 0.3), arm("base_constrained", 0.4), arm("base_constrained_raw", 0.4)]
+    assert [row["name"] for row in advice_table.distinct(rows)] == ["base", "base_constrained"]
+    assert len(list(advice_table.distinct([*rows[:2], arm("base_constrained_raw", 0.5)]))) == 3
+
+
+@pytest.mark.skipif(bool(sandbox.available()), reason=f"no sandbox on this machine: {sandbox.available()}")
+def test_programs_are_refused_where_there_is_no_sandbox():
+    program = no_namespaces.SETUP + NO_SANDBOX
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    refused, allowed = ran.stdout.splitlines()
+    assert refused.startswith("mbpp: pass_at_1 runs generated code, and this machine has no sandbox")
+    assert allowed == "{}"
 
 
 # --- bad inputs

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipeline import arms
 from pipeline.arms import Constraint
-from pipeline.commands import advice_words
+from pipeline.commands import advice_words, plan_summary
 from pipeline.commands.estimate import GPUS
 from pipeline.commands.job_estimates import estimate_of
 from pipeline.commands.job_status import duration_text
@@ -95,7 +95,9 @@ def distinct(rows: Sequence[ArmForecast]) -> Iterator[ArmForecast]:
 
 
 def cost_lines(row: Advised, artifacts: Mapping[Job, Artifact], gpu_hour: float | None) -> Iterator[str]:
-    """Memory, time and price of the trainings on every card that they fit on, by estimate."""
+    """The device of this machine; memory, time and price of the trainings on every card that they fit on, by estimate."""
+    here = plan_summary.card_of_machine()
+    yield f"This machine has {f'a CUDA device, {here}' if here else 'no CUDA device'}."
     estimates = [estimate_of(job, dict(artifacts)) for job in row.trainings]
     costs = [one for one in estimates if one]
     count = fmt.plural(len(estimates), "adapter")

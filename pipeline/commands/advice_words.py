@@ -75,7 +75,7 @@ def shortages(forecast: Forecast) -> Iterator[str]:
             "the answers and little else."
         )
     room = forecast["tuned"]["high"] - best["score"]
-    smallest = recommendation.smallest_effect(room, data["test"], forecast["confidence"], 1)
+    smallest = recommendation.smallest_effect(room, data["test"], forecast["confidence"], forecast["seeds"])
     if room <= smallest:
         yield (
             f"{fmt.plural(data['test'], 'test example')} detect effects of {fmt.number(smallest)} or more (80 % power), and not even the "

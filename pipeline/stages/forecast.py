@@ -52,6 +52,7 @@ def run(work: Work) -> dict[str, Any]:
         "effect": effect,
         "smallest_effect": recommendation.smallest_effect(effect["middle"], data["test"], params["confidence"], params["seeds"]),
         "confidence": params["confidence"],
+        "seeds": params["seeds"],
         "parameters": float(shape.params) if shape else None,
         "published": [*on_task] if on_task else None,
         "data": data,

@@ -97,6 +97,8 @@ class Forecast(TypedDict):
     """The minimum detectable effect of the test set."""
     confidence: float
     """Of the arms' intervals, and of the test."""
+    seeds: int
+    """Training seeds that the lift will be the mean of."""
     parameters: float | None
     """Of the base; null where its shape is not known."""
     published: list[float] | None
