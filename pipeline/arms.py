@@ -21,6 +21,8 @@ UNNORMALIZED = "_raw"
 rank by log-likelihood per token (compare its `acc_norm`). They need no generation of their own."""
 DEBUGGED = "_debugged"
 """Ends the names of arms whose programs were debugged with the tests of their prompts; the arms that they go with wrote the programs."""
+CUT = "tuned_rank"
+"""Begins the names of arms that answer with the fine-tuned adapter cut to a smaller rank, which ends them."""
 REFERENCE = "reference."
 """Begins the names of arms that a model behind an endpoint answers."""
 
@@ -239,26 +241,14 @@ ROWS = (
         timed_as=UNQUANTIZED,
     ),
     ArmSpec(
-        "merged",
-        "fine-tuned, merged",
-        "the merged fine-tuned model",
-        "The adapter merged into the dequantized 4-bit weights, which stay unquantized.",
-        "tuned",
-        params=always({"merge": "dequantized"}),
-        adapter="tuned",
-        obstacle=merge_obstacle,
-        timed_as=UNQUANTIZED,
+        "merged", "fine-tuned, merged", "the merged fine-tuned model",
+        "The adapter merged into the dequantized 4-bit weights, which stay unquantized.", "tuned",
+        params=always({"merge": "dequantized"}), adapter="tuned", obstacle=merge_obstacle, timed_as=UNQUANTIZED,
     ),
     ArmSpec(
-        "merged_original",
-        "fine-tuned, merged into the original",
-        "the fine-tuned model merged into the original",
-        "The adapter merged into the original, unquantized weights.",
-        "tuned",
-        params=always({"merge": "original"}),
-        adapter="tuned",
-        obstacle=adapter_obstacle,
-        timed_as=UNQUANTIZED,
+        "merged_original", "fine-tuned, merged into the original", "the fine-tuned model merged into the original",
+        "The adapter merged into the original, unquantized weights.", "tuned", params=always({"merge": "original"}), adapter="tuned",
+        obstacle=adapter_obstacle, timed_as=UNQUANTIZED,
     ),
     ArmSpec(
         "constant",
@@ -273,26 +263,16 @@ ROWS = (
         short="constant",
     ),
     ArmSpec(
-        "shuffled_labels",
-        "placebo: shuffled answers",
-        "the placebo with shuffled answers",
-        "An adapter of the same size and steps, trained on shuffled targets. It should learn the output format only.",
-        "placebo",
-        adapter="shuffled_labels",
-        obstacle=training_obstacle,
-        timed_as="tuned",
+        "shuffled_labels", "placebo: shuffled answers", "the placebo with shuffled answers",
+        "An adapter of the same size and steps, trained on shuffled targets. It should learn the output format only.", "placebo",
+        adapter="shuffled_labels", obstacle=training_obstacle, timed_as="tuned",
     ),
     ArmSpec(
-        "unrelated",
-        "placebo: unrelated task",
-        "the placebo of an unrelated task",
-        "An adapter trained on another task. It should gain nothing.",
-        "placebo",
-        adapter="unrelated",
-        obstacle=training_obstacle,
+        "unrelated", "placebo: unrelated task", "the placebo of an unrelated task",
+        "An adapter trained on another task. It should gain nothing.", "placebo", adapter="unrelated", obstacle=training_obstacle,
         timed_as="tuned",
     ),
-)
+)  # fmt: skip
 """In the order of tables: base and what is cheap, tuned and what comes of it, placebos."""
 ARMS = {row.name: row for row in ROWS}
 
@@ -308,6 +288,8 @@ def find(name: str, constraint: Constraint = "") -> ArmSpec:
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
         return ArmSpec(name, model, model, "Another model, behind an endpoint, with the same prompts.", "other model", reference=model)
+    if name.startswith(CUT):
+        return cut_row(int(name.removeprefix(CUT)))
     if name.endswith(UNNORMALIZED):
         row = find(name.removesuffix(UNNORMALIZED), constraint)
         meaning = "The same choices ranked by their total log-likelihood, which favours short ones."
@@ -341,6 +323,25 @@ def debugged_row(row: ArmSpec) -> ArmSpec:
     )
 
 
+def cut_row(rank: int) -> ArmSpec:
+    """The row of the arm of an adapter that was cut to a rank."""
+    return ArmSpec(
+        cut_to(rank),
+        f"fine-tuned, cut to rank {rank}",
+        f"the fine-tuned model cut to rank {rank}",
+        "The adapter with the update of every module cut to this rank by SVD, not trained further; of several seeds the first.",
+        "tuned",
+        adapter="tuned",
+        timed_as="tuned",
+        short=f"cut to {rank}",
+    )
+
+
+def cut_to(rank: int) -> str:
+    """The arm of the fine-tuned adapter cut to a rank."""
+    return f"{CUT}{rank}"
+
+
 def reference(model: str) -> str:
     """The arm of a reference model.
 
@@ -358,6 +359,8 @@ def unnormalized_arm(name: str) -> str:
 def sort_key(name: str) -> tuple[int, str]:
     """Sorts arms in the order of the table, references last."""
     order = list(ARMS)
+    if name.startswith(CUT):
+        return order.index("tuned"), f"{CUT}{int(name.removeprefix(CUT)):09}"
     row = find(name)
     table_name = row.ranks_choices_of or row.debugs or name
     return (order.index(table_name) if table_name in order else len(order), name)

@@ -201,7 +201,7 @@ def export_verb(recipe: RecipeArguments, request: ExportRequest, choice: Choice,
     from pipeline.export import destination, exporting
 
     destination.check(request.out)
-    call = parse_call(recipe, store, machine)
+    call = parse_call(export_choice.with_cut(recipe, choice), store, machine)
     tuned = export_choice.find(call, choice, " ".join(recipe))
     export_table.show(out, tuned, request, exporting.export(tuned, request, machine))
 

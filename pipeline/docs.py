@@ -22,7 +22,7 @@ from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
 from pipeline.config.sweeps import Draw
 from pipeline.config.variants import Variant
 from pipeline.data import row_notes
-from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types, variant_types
+from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, rank_types, report_types, variant_types
 from pipeline.page import fmt
 from pipeline.store import cost_types, figure_types, score_types, slice_types
 
@@ -45,6 +45,7 @@ ROW_TYPES = (
     pooled_types,
     row_notes,
     provenance_types,
+    rank_types,
     report_types,
     variant_types,
 )

@@ -124,6 +124,7 @@ UNSEEN = {
     ("ArmSpeedRow", "p95"),
     ("CellRow", "variant"),
     ("CellRow", "endpoint"),
+    ("CellRow", "rank_use"),
     ("SizeLine", "reason"),
     ("SizeLine", "smallest"),
     ("SpeedFigures", "untimed"),
@@ -156,6 +157,10 @@ def test_every_declared_key_exists(reports):
         "VariantPair",
         "Equivalence",
         "DebuggedRow",
+        "RankUse",
+        "RankCutRow",
+        "SpectrumRow",
+        "ModuleKindRow",
     }
 
 

@@ -72,6 +72,7 @@ def test_the_table():
         "finetune",
         "import_adapter",
         "import_model",
+        "cut_adapter",
         "generate",
         "reference",
         "debug",

@@ -1,5 +1,8 @@
 """Chooses the adapter that is exported: a task and a training seed of a recipe, with its answers, made where they are missing"""
 
+from dataclasses import replace
+
+from pipeline import arms
 from pipeline.commands.call import Call, carry_out, find_artifact, make_report, unfinished
 from pipeline.commands.export_options import Choice
 from pipeline.config.data_paths import without_folders
@@ -14,6 +17,11 @@ from pipeline.planning.job import Job, Params
 from pipeline.store.artifact import Artifact
 from pipeline.store.input_names import InputName
 from pipeline.store.result_folders import ReportFolder
+
+
+def with_cut(arguments: list[str], choice: Choice) -> list[str]:
+    """The recipe with its overrides, and the cut that is exported as one more arm."""
+    return arguments if choice.rank is None else [*arguments, f"compare.rank_cuts=[{choice.rank}]"]
 
 
 def find(call: Call, choice: Choice, command: str) -> FineTuned:
@@ -32,19 +40,56 @@ def find(call: Call, choice: Choice, command: str) -> FineTuned:
     adapter = jobs.get(InputName("adapter", seed=seed))
     refuse_without_adapter(spec, adapter)
     assert adapter is not None  # refused above
+    cut = cut_of(choice, spec, jobs, seed)
     if adapter.stage == "finetune" and unfinished(call, {adapter}):
         raise ArtifactError(
             f"{spec['task']}, seed {seed}: its adapter is not trained yet, or not in {call.site.store.checkpoints}",
             f"Run: loralift finetune {command}",
         )
-    carry_out(call, {jobs[InputName("predictions", "tuned", seed=seed)]})
-    report = None if unfinished(call) else make_report(call)
+    carry_out(call, {cut or jobs[InputName("predictions", "tuned", seed=seed)]})
+    report = None if cut or unfinished(call) else make_report(call)
     inputs = {name: artifact for name, job in jobs.items() if (artifact := find_artifact(call, job))}
+    if cut:
+        return cut_fine_tuned(call, spec, seed, inputs, cut)
     cell = open_cell(call, {**spec, "seeds": [seed]} if report is None else spec, inputs)
     trained = TrainedAdapter(cell, seed, inputs[InputName("adapter", seed=seed)])
     data = None if report is None else ReportFolder(report.path).data()
     heldout = jobs[InputName("heldout")]
     return FineTuned(call.recipe, inline.from_spec(task_of(heldout)), trained, data)
+
+
+def cut_of(choice: Choice, spec: Params, jobs: dict[InputName, Job], seed: int) -> Job | None:
+    """The answers of the adapter cut to a rank; None where none is asked for.
+
+    Raises:
+        RecipeError: there is no such cut.
+    """
+    if choice.rank is None:
+        return None
+    if spec["variant"]:
+        raise RecipeError(f"--rank {choice.rank}: {spec['variant']} was trained elsewhere.", "Adapters that are trained here can be cut.")
+    if seed != spec["seeds"][0]:
+        raise RecipeError(
+            f"--rank {choice.rank}: of several training seeds the first is cut.", f"Leave --seed out, or name {spec['seeds'][0]}."
+        )
+    job = jobs.get(InputName("predictions", arms.cut_to(choice.rank)))
+    if job is None:
+        raise RecipeError(f"--rank {choice.rank}: the adapter has rank {spec['rank']}.", "Name a smaller rank, or leave it out.")
+    return job
+
+
+def cut_fine_tuned(call: Call, spec: Params, seed: int, inputs: dict[InputName, Artifact], answers: Job) -> FineTuned:
+    """The cut adapter in the place of the whole one, with its own answers and rank, and the training of the whole one."""
+    whole, adapter = inputs[InputName("adapter", seed=seed)], find_artifact(call, dict(answers.inputs)["adapter"])
+    cut_answers = find_artifact(call, answers)
+    assert adapter is not None  # both were made just now
+    assert cut_answers is not None
+    rank = adapter.params["rank"]
+    adapter = replace(adapter, params={**whole.params, "rank": rank}, facts={**whole.facts, **adapter.facts})
+    cell = open_cell(call, {**spec, "seeds": [seed], "rank": rank}, inputs)
+    cell = replace(cell, inputs={**cell.inputs, str(InputName("predictions", "tuned", seed=seed)): cut_answers})
+    task = inline.from_spec(task_of(dict(answers.inputs)["heldout"]))
+    return FineTuned(call.recipe, task, TrainedAdapter(cell, seed, adapter), cut_from=spec["rank"])
 
 
 def task_of(heldout: Job) -> Params:

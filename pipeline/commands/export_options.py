@@ -19,6 +19,8 @@ class Choice:
     task: str | None = None
     seed: int | None = None
     variant: str | None = None
+    rank: int | None = None
+    """To which its adapter is cut; None: as it was trained."""
 
 
 def known_form(name: str) -> str:
@@ -73,6 +75,10 @@ Task = Annotated[str | None, typer.Option("--task", help="The task whose adapter
 Seed = Annotated[int | None, typer.Option("--seed", help="Its training seed; unset: the first.")]
 VariantName = Annotated[str | None, typer.Option("--variant", help="The variant that is exported, where the recipe has several.")]
 
+Rank = Annotated[
+    int | None, typer.Option("--rank", min=1, help="Cut the adapter to this smaller rank by SVD; the cut answers the test examples first.")
+]
+
 
 def request_of(
     form: FormName,
@@ -93,9 +99,9 @@ def request_of(
     return ExportRequest(replace(FORMS[form], gguf=gguf) if gguf else FORMS[form], out, within, examples, accept_loss)
 
 
-def choice_of(task: Task = None, seed: Seed = None, variant: VariantName = None) -> Choice:
+def choice_of(task: Task = None, seed: Seed = None, variant: VariantName = None, rank: Rank = None) -> Choice:
     """Which adapter is meant, by the command-line options."""
-    return Choice(task, seed, variant)
+    return Choice(task, seed, variant, rank)
 
 
 def exporting_machine_of(device: Device = "auto", tokens: Tokens = None, unsafe_code: UnsafeCode = False) -> Machine:

@@ -307,6 +307,9 @@ class Compare(Section):
     """Slices of the test set, each with a lift of its own (exploratory): `length` (words of the prompt, in up to four bands), `label` (the
     target, where targets are labels), or a column of the test rows of up to 20 values, or of numbers, which are put into bands;
     `column:label` for a column of such a name. Nothing is trained or answered again for it."""
+    rank_cuts: Literal["halves"] | Annotated[tuple[PositiveInt, ...], Field(strict=False)] = ()
+    """Ranks below that of the adapter to which its update is cut by SVD, each answered and scored without further training: a whole rank
+    curve from one training. `halves`: half the rank, a quarter, and so on down to 1. Of several training seeds the first is cut."""
     relevance_examples: NonNegativeInt = 200
     """Examples for the prompt-relevance measure; 0: not measured."""
     speed_prompts: NonNegativeInt = 16

@@ -24,13 +24,25 @@ def readme(tuned: FineTuned, request: ExportRequest, measured: Measurement) -> s
         card_training.prompts(trained.cell, trained.adapter),
         *([] if request.form.gguf else [model_card.generation_snippet(trained.answers)]),
         measured_section(measured),
-        *(compared_sections(tuned, tuned.report) if tuned.report else [NOT_COMPARED]),
+        *(compared_sections(tuned, tuned.report) if tuned.report else [cut_note(tuned) or NOT_COMPARED]),
         card_training.training(trained.cell, trained.adapter),
     ]
     return f"---\n{front_matter}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
 NOT_COMPARED = "The fine-tuned model was not compared with its base yet; `loralift compare` does it."
+
+
+def cut_note(tuned: FineTuned) -> str:
+    """What a cut adapter is; empty for any other."""
+    if tuned.cut_from is None:
+        return ""
+    rank = tuned.trained.adapter.params["rank"]
+    return (
+        f"The adapter was trained at rank {tuned.cut_from} and then cut to rank {rank}: the update of every module is the nearest one of "
+        f"that rank (SVD). It was not trained further; what follows is the training at rank {tuned.cut_from}. The report of "
+        f"`{plain(tuned.recipe.name)}` compares the adapter before the cut with its base."
+    )
 
 
 def metadata(tuned: FineTuned, form: Form, name: str, measured: Measurement) -> JsonObject:

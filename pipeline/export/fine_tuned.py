@@ -21,7 +21,9 @@ class FineTuned:
     task: Task
     trained: TrainedAdapter
     report: Report | None = None
-    """Of the recipe; None where its comparison is not finished."""
+    """Of the recipe; None where its comparison is not finished, or the adapter is a cut one."""
+    cut_from: int | None = None
+    """The rank at which it was trained, where it was cut to a smaller one."""
 
     @property
     def loading(self) -> JsonObject:

@@ -6,6 +6,7 @@ from pipeline.arms import Constraint
 from pipeline.config.debugging import Level
 from pipeline.measures.class_types import ClassResults
 from pipeline.measures.provenance_types import EndpointVariant, ImportedPredictions
+from pipeline.measures.rank_types import RankUse
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DebuggedScores, DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
@@ -340,4 +341,6 @@ class CellRow(TypedDict):
     """One entry for each of `compare.slices`."""
     debugging: list[DebuggedRow]
     """One entry for each arm whose programs were debugged."""
+    rank_use: RankUse | None
+    """Null where neither ranks are swept nor adapters cut."""
     examples: ExamplesRow

@@ -21,6 +21,7 @@ from pipeline.page import (
     opening_section,
     preliminary,
     prompt_excerpt,
+    rank_section,
     setup_section,
     slices_section,
     static_examples,
@@ -43,6 +44,7 @@ SECTIONS = {
     "forgetting": "Regressions on other tasks",
     "training": "Training",
     "sweep": "Sweep",
+    "rank": "Rank that is used",
     "examples": "Examples",
     "classes": "Results by class",
     "slices": "Lift by slice",
@@ -199,6 +201,7 @@ def common_variables(report: Report) -> JsonObject:
         "class_tables": class_tables,
         "slices": slices_section,
         "debugging": debugging_section,
+        "rank": rank_section,
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
 
@@ -260,6 +263,7 @@ def filled_sections(report: Report) -> set[str]:
         "classes": any(cell["classes"] for cell in cells),
         "slices": any(cell["slices"] for cell in cells),
         "debugging": any(cell["debugging"] for cell in cells),
+        "rank": any(cell["rank_use"] for cell in cells),
         "parts": any(cell["decomposition"] for cell in cells),
         "cost": any(cell["cost"] for cell in cells),
         "forgetting": any(cell["forgetting"] for cell in cells),

@@ -23,6 +23,7 @@ from pipeline.page import (
     predictions_section,
     preliminary,
     published_section,
+    rank_section,
     setup_section,
     size_section,
     slices_section,
@@ -145,5 +146,6 @@ def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, slices: list[Sli
         "classes": classes_section.section(cell, comparisons, headline["baseline"]),
         "slices": slices,
         "debugging": debugging_section.section(cell, recipe),
+        "rank_use": rank_section.section(cell, primary, recipe),
         "examples": examples,
     }

@@ -9,6 +9,7 @@ from pipeline.models import base_model
 from pipeline.planning.arm_jobs import base_and_tuned, check_arms, debugging_jobs, other_arms, reference_predictions
 from pipeline.planning.job import Job, Jobs, Params, in_dependency_order, job, with_string_names
 from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, slices, speed
+from pipeline.planning.rank_jobs import cut_arms, spectra
 from pipeline.planning.task_plan import Lookup, Point, TaskPlan
 from pipeline.store.input_names import InputName
 
@@ -53,13 +54,16 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
     }
     debugging = debugging_jobs(task_plan, predictions)
     measures = {**relevance(task_plan, predictions), **other_tasks(task_plan), **slices(task_plan)}
-    comparison = comparison_job(task_plan, {**predictions, **debugging, **measures})
+    cuts = cut_arms(task_plan)
+    comparison = comparison_job(task_plan, {**predictions, **debugging, **cuts, **measures})
     return {
         **examples,
         **overlap,
         **adapters,
         **predictions,
         **debugging,
+        **cuts,
+        **spectra(task_plan),
         **measures,
         **speed(task_plan),
         InputName("comparison"): comparison,

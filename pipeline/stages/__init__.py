@@ -21,8 +21,8 @@ from pipeline.store import import_closure
 
 ORDER = (
     "prepare", "common_examples", "slice_examples", "search_overlap", "sample_validation", "finetune", "import_adapter",
-    "import_model", "generate", "import_predictions", "reference", "debug", "debug_by_endpoint", "forecast", "relevance",
-    "general_loss", "speed", "compare", "report",
+    "import_model", "cut_adapter", "generate", "import_predictions", "reference", "debug", "debug_by_endpoint", "forecast",
+    "relevance", "general_loss", "speed", "spectrum", "compare", "report",
 )  # fmt: skip
 """The order in which people read the stages. A stage file that is not listed here comes last."""
 NAME_WIDTH = max(map(len, ORDER))

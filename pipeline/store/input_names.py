@@ -2,7 +2,8 @@
 
 A comparison reads `heldout` and `train` (examples), `slices`, the predictions of arms (`base`, `tuned<seed>`, `arm.<arm>`,
 `reference.<model>`), `relevance.<arm>`, and other-task suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or
-`tuned`). A report reads the same of every cell, with `adapter<seed>`, `speed`, `overlap` and `comparison`, as `<cell>.<name>`.
+`tuned`). A report reads the same of every cell, with `adapter<seed>`, `spectrum<seed>`, `speed`, `overlap` and `comparison`, as
+`<cell>.<name>`.
 """
 
 import re
@@ -11,12 +12,12 @@ from typing import Literal, get_args
 
 from pipeline import arms
 
-Single = Literal["heldout", "train", "adapter", "speed", "overlap", "slices", "comparison"]
-"""Roles of which a task has one input (of `adapter` one per training seed); their names are their own."""
+Single = Literal["heldout", "train", "adapter", "spectrum", "speed", "overlap", "slices", "comparison"]
+"""Roles of which a task has one input (of `adapter` and `spectrum` one per training seed); their names are their own."""
 Role = Single | Literal["predictions", "relevance", "losses"]
 CELL = re.compile(r"(?P<cell>cell\d+)\.(?P<name>.+)")
 SUITE = re.compile(r"general\.(?P<suite>.+)\.(?P<part>heldout|base|tuned)")
-SEEDED = re.compile(r"(?P<kind>adapter|tuned)(?P<seed>\d+)")
+SEEDED = re.compile(r"(?P<kind>adapter|tuned|spectrum)(?P<seed>\d+)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def parse(text: str) -> InputName:
         return parse(match["name"]).of_cell(match["cell"])
     if match := SEEDED.fullmatch(text):
         seed = int(match["seed"])
-        return InputName("adapter", seed=seed) if match["kind"] == "adapter" else InputName("predictions", "tuned", seed=seed)
+        by_kind = {"adapter": InputName("adapter"), "spectrum": InputName("spectrum"), "tuned": InputName("predictions", "tuned")}
+        return replace(by_kind[match["kind"]], seed=seed)
     if match := SUITE.fullmatch(text):
         is_heldout = match["part"] == "heldout"
         return InputName("heldout" if is_heldout else "predictions", "" if is_heldout else match["part"], suite=match["suite"])

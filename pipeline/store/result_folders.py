@@ -37,6 +37,21 @@ class SlicingFolder(Folder):
 
 
 @dataclass(frozen=True)
+class SpectrumFolder(Folder):
+    """Written by `spectrum`: singular values of the update of every module of an adapter."""
+
+    SPECTRUM = "spectrum.json"
+
+    def modules(self) -> dict[str, list[float]]:
+        """By full name of the module, the largest first."""
+        rows: dict[str, list[float]] = records.read_json(self.path / self.SPECTRUM)
+        return rows
+
+    def write_modules(self, modules: Mapping[str, Sequence[float]]) -> None:
+        records.write_json(self.path / self.SPECTRUM, modules)
+
+
+@dataclass(frozen=True)
 class ComparisonFolder(Folder):
     """Written by `compare`: scores and statistics of one task. For the shapes see `score_types.py` and `figure_types.py`.
 
