@@ -1,4 +1,4 @@
-"""A server over the quickstart's base and adapters, one of them DoRA, of which two fit into memory: what clients get."""
+"""A server over the quickstart's base and adapters, DoRA and whole modules among them, of which two fit into memory: what clients get."""
 
 import json
 import re
@@ -27,6 +27,8 @@ ADAPTERS = {
     "blue": {"r": 2, "use_rslora": True},
     "violet": {"use_dora": True},
     "grey": {"target_modules": ["q_proj", "embed_tokens"]},
+    "white": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+    "black": {"target_modules": ["v_proj"], "modules_to_save": ["norm"]},
 }
 WILD = "wild"
 """An adapter whose answers go on until the context window is full."""

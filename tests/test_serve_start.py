@@ -152,7 +152,10 @@ def test_adapters_that_cannot_be_served(mine, base, tmp_path):
     dora = foreign.adapter(tmp_path / "dora", base, use_dora=True)
     assert list(served(dora, base=str(base)).adapters) == ["dora"]
     head = foreign.adapter(tmp_path / "head", base, target_modules=["q_proj"], modules_to_save=["lm_head"])
-    assert "whole modules (modules_to_save: lm_head)" in refusal(head, base=str(base))
+    assert list(served(head, base=str(base)).adapters) == ["head"]
+    lora = foreign.adapter(tmp_path / "lora", base, target_modules=["q_proj", "lm_head"])
+    together = refusal(head, lora, base=str(base))
+    assert "head replaces lm_head as a whole, and lora has LoRA on it; one base cannot hold both Serve them apart." in together
     spoiled = Path(shutil.copytree(mine, tmp_path / "spoiled"))
     (spoiled / "adapter_model.safetensors").rename(spoiled / "adapter_model.bin")
     assert "a pickle that can run code" in refusal(spoiled)

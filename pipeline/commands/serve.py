@@ -1,7 +1,7 @@
 """Turns the arguments of `loralift serve` into what is served: the base and the adapters of a recipe, and adapters from elsewhere."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pipeline.page import served_page
 from pipeline.planning.job import Job
 from pipeline.planning.task_plan import Lookup, Point
 from pipeline.progress import say
+from pipeline.serving.adapter_tensors import tensor_names
 from pipeline.serving.example_sets import ExampleSet
 from pipeline.serving.local_page import LocalPage
 from pipeline.serving.server import ServedModels
@@ -66,6 +67,7 @@ def served_models(arguments: list[str], options: ServeOptions, store: Path) -> I
             folders[name] = checked_copy(place, params["model"], copies / str(len(folders)))
         for name, folder in folders.items():
             check_adapter(name, folder, options.max_rank)
+        check_together(folders)
         yield ServedModels(base, params, folders, LocalPage(*served_page.page(), sets), thinking)
 
 
@@ -192,15 +194,21 @@ def checked_copy(place: str, spec: dict[str, Any], folder: Path) -> Path:
 
 
 def check_adapter(name: str, folder: Path, max_rank: int) -> None:
-    """Raise ModelError for an adapter that cannot be served beside others, or is larger than allowed."""
+    """Raise ModelError for an adapter that is larger than allowed."""
     config = adapter_source.read_config(folder)
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
     if rank > max_rank:
         raise ModelError(f"{name} has rank {rank}, and --max-rank is {max_rank}", f"Say --max-rank {rank}, or leave it out.")
-    modules = ", ".join(sorted(config.get("modules_to_save") or ()))
-    if modules:
-        remedy = "Merge it into its base (loralift export --form merged) and serve that elsewhere, or train it again as plain LoRA."
-        raise ModelError(f"{name} cannot be served beside others: it holds whole modules (modules_to_save: {modules})", remedy)
+
+
+def check_together(folders: Mapping[str, Path]) -> None:
+    """Raise ModelError for two adapters that peft cannot hold on one base: one replaces a module as a whole, the other has LoRA on it."""
+    whole = {module: name for name, folder in folders.items() for module in adapter_source.read_config(folder).get("modules_to_save") or ()}
+    for name, folder in folders.items() if whole else ():
+        for module in sorted({part for tensor in tensor_names(folder) if "lora_" in tensor for part in tensor.split(".")}):
+            if module in whole:
+                problem = f"{whole[module]} replaces {module} as a whole, and {name} has LoRA on it; one base cannot hold both"
+                raise ModelError(problem, "Serve them apart.")
 
 
 def summary(models: ServedModels) -> str:

@@ -28,10 +28,10 @@ class ResidentAdapters:
         """A PeftModel from the first adapter on."""
         self.folders = folders
         self.limit = limit
-        self.unmixed = frozenset(model for model, folder in folders.items() if adapter_source.read_config(folder).get("use_dora"))
-        """Ids of adapters whose rows share no batch with rows of other models: peft mixes no DoRA."""
+        self.unmixed = frozenset(model for model, folder in folders.items() if is_unmixed(adapter_source.read_config(folder)))
+        """Ids of adapters whose rows share no batch with rows of other models: DoRA, and those with whole modules of their own."""
         self.active = ""
-        """The id of the one of these that answers without being named."""
+        """The id of the one of these that answers without being named; empty while rows are mixed."""
         self.names: dict[str, str] = {}
         """By id, peft's names of those in memory; the least recently used one first."""
         self.loads = 0
@@ -78,13 +78,15 @@ class ResidentAdapters:
                     self.model, absent = PeftModel.from_pretrained(self.base, folder, adapter_name=name), []
                 else:
                     absent = self.model.load_adapter(folder, adapter_name=name).missing_keys
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
+        except (ValueError, TypeError, RuntimeError, OSError, KeyError) as error:
             raise ModelError(f"the adapter cannot be loaded: {' '.join(str(error).split())[:200]}", "Start the server again.") from None
         self.loads += 1
+        self.active = ""
         self.model.eval()
         if absent or any("missing adapter keys" in str(warning.message) for warning in caught):  # peft goes on with the base's answers
             self.model.delete_adapter(name)
             raise ModelError("the adapter does not fit the base: tensors are missing", "Start the server again.")
+        self.switch_whole_modules(False)
         return name
 
     def evict(self, model: str) -> None:
@@ -93,6 +95,7 @@ class ResidentAdapters:
         if self.model.active_adapter == name:  # peft would look for it where its modules have no other
             self.model.set_adapter(next(iter(self.names.values())))
             self.active = ""
+            self.switch_whole_modules(False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.model.delete_adapter(name)
@@ -105,10 +108,31 @@ class ResidentAdapters:
             (model,) = set(models)
             self.activate(model)
             return {}
+        if self.active:
+            self.active = ""
+            self.switch_whole_modules(False)
         return {} if self.model is self.base else {"adapter_names": [self.names.get(model, BASE) for model in models]}
 
     def activate(self, model: str) -> None:
         """Let an adapter in memory answer wherever a pass names none."""
         if self.active != model:
             self.model.set_adapter(self.names[model])
+            self.switch_whole_modules(True)
             self.active = model
+
+    def switch_whole_modules(self, is_on: bool) -> None:
+        """Let the whole modules of the active adapter answer, or those of the base: in a mixed batch peft has none for other rows."""
+        from peft.utils.other import ModulesToSaveWrapper
+
+        for module in self.model.modules():
+            if isinstance(module, ModulesToSaveWrapper):
+                module.enable_adapters(is_on)
+
+
+def is_unmixed(config: Mapping[str, Any]) -> bool:
+    """Whether peft cannot answer an adapter's rows beside others.
+
+    Args:
+        config: its adapter_config.json.
+    """
+    return bool(config.get("use_dora") or config.get("modules_to_save"))

@@ -168,6 +168,9 @@ class Scheduler:
                 self.batch.adapters.use(model, models)
             except UserError as error:
                 faults[model] = error.problem
+            except Exception as error:  # its rows would wait for ever
+                traceback.print_exception(error)
+                faults[model] = reason(error)
         for row in rows:
             if row.request.model in faults:
                 row.fail(faults[row.request.model])

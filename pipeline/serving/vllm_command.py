@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
-from pipeline.models.adapter_source import CONFIG, WEIGHTS, read_config
+from pipeline.models.adapter_source import CONFIG, read_config
 from pipeline.models.renderer import FIXED_DATE_MACRO, Renderer
+from pipeline.serving.adapter_tensors import tensor_names
 from pipeline.serving.server import GRACE_SECONDS, ServedModels
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -113,13 +114,6 @@ def unserved(folder: Path) -> str:
     if any(".experts." in name for name in names):
         return "LoRA on single experts as peft names them"
     return ""
-
-
-def tensor_names(folder: Path) -> list[str]:
-    from safetensors import safe_open
-
-    with safe_open(folder / WEIGHTS, "pt") as file:
-        return list(file.keys())
 
 
 def chat_template(render: Renderer) -> str:
