@@ -27,6 +27,30 @@ def test_options_that_a_text_goes_through_are_no_answer(text, choice):
     assert parsers.choice(text, Example("1", OPTIONS, "B", tuple("ABCD"))) == choice
 
 
+@pytest.mark.parametrize(
+    ("choices", "text", "choice"),
+    [
+        (TONE, "negative (cold soup), positive (staff)", None),
+        (TONE, "negative\npositive", None),
+        (TONE, "Positive. The answer is negative.", None),
+        (TONE, "1% positive", None),
+        (TONE, "partly positive", None),
+        (TONE, "A positive customer would not write this", None),
+        (TONE, "The review would be positive if the soup had been hot.", None),
+        (TONE, "I doubt that it is positive", None),
+        (TONE, "no doubt it is positive", "positive"),
+        (TONE, "negative\n\nThe soup was cold. Kind staff is positive.", "negative"),
+        (TONE, "negative, because the soup was cold; the staff part is positive", "negative"),
+        (("yes", "no"), "Yes, it is. No, it isn't.", None),
+        (tuple("ABCD"), "A- or B", None),
+        (tuple("ABCD"), "A. oxygen is given off. B. carbon dioxide is taken in.", None),
+        (("billing", "sales"), "billing@example.org", None),
+    ],
+)
+def test_of_two_choices_without_a_certain_cue_none_is_read(choices, text, choice):
+    assert parsers.choice(text, Example("1", "Note: x\nAnswer:", choices[0], choices)) == choice
+
+
 MARKED = "Which is it?\nOptions:\nA: Yes\nB: No\nC: None of A and B\nAnswer:"
 TEAMS, ANSWERS = ("billing", "support", "sales"), ("yes", "no")
 

@@ -71,6 +71,11 @@ VISITORS = "On Monday 120 visitors came and on Tuesday 150. How many visitors ca
         (CLIPS, r"\boxed{48} and \boxed{72}", None),
         (CLIPS, "Three of the 8 were sold.", None),
         (CLIPS, "more than 72", None),
+        (CLIPS, "She sold more than 72 clips.", None),
+        (CLIPS, "She sold 24 fewer clips than in April.", None),
+        (FOUNDED, "after 1998", None),
+        (CLIPS, "72 or 48", None),
+        (CLIPS, "48\n24\n72", None),
         (CLIPS, "half of 48", None),
     ],
 )

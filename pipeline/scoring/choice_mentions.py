@@ -106,7 +106,7 @@ def border(edge: str, before: bool) -> str:
         return rf"(?<!{LETTER})(?<!\w['.])(?<!\w[-‐‑])"
     if regex.match(r"\p{Hangul}", edge):
         return r"(?!\p{M})(?![+#])"
-    return rf"(?!\p{{M}})(?![+#])(?![{LETTER}--\p{{Hangul}}])(?!'\w)(?![-‐‑.]\w)"
+    return rf"(?!\p{{M}})(?![+#])(?![{LETTER}--\p{{Hangul}}])(?!'\w)(?![-‐‑.@]\w)"
 
 
 def mentions(part: str, example: Example) -> list[Mention]:

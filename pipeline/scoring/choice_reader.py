@@ -69,6 +69,18 @@ CORRECT = regex.compile(
 SHARE = r"(\d{1,3}(?:\.\d+)?(?=\s?%)|0?\.\d+|[01](?:\.0+)?(?![\w.]))\s?%?"
 SHARE_AFTER, SHARE_BEFORE = regex.compile(rf"^[\s\"'*_`:=(|–—-]*{SHARE}"), regex.compile(rf"(?<![\w.]){SHARE}\s*[\"'*_`]*$")
 """The share that a text gives a choice: `90%` or `0.9`."""
+HALF = 50
+HALFWAY = regex.compile(r"\b(?:partially|partly|half|almost|nearly|borderline|\w[-+]?\s+or|\p{L}{2,}\s+or|oder|либо)\s+[\"'*_`(]*$", FLAGS)
+"""Before a choice that is only half the answer, or one of two."""
+OR_BEHIND = regex.compile(r"^[\"'*_`)+-]*\s+(?:or|oder)\s+(?!else\b)", FLAGS)
+WOULD_NOT = regex.compile(
+    rf"^(?:\s+(?!(?:{negation.BOUNDARIES}|as|for)\b)[\w'’-]+){{0,4}}?\s+"
+    r"(?:(?:would|does|do|did|is|was|has|have|can|could|will|should|are|were)\s+(?:not|never)\b|\w+n't\b)",
+    FLAGS,
+)
+"""Behind a choice whose clause is denied: `A positive customer would not write this`."""
+ASIDE = regex.compile(r"\b(?:because|since|as|though|although|while|whereas|despite|than|where|which|but|even|no|not|over)\b", FLAGS)
+"""Between an answer and a choice that its sentence names beside it."""
 QUESTION_END = r"\s*(?:[:：?？]|\s[-–—]\s)(?=\s*\S)"
 LIST_NUMBER = regex.compile(r"^[\s>*]*(\d{1,2})[.)](?=[ \t]+\S)", regex.MULTILINE)
 """The number of an entry of a list."""
@@ -105,18 +117,19 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
     candidates = before_next(part, candidates, example)
     if restates_options(part, candidates, example.choices):
         candidates = candidates[len(example.choices) :] or candidates
-    for names in (
-        weighed(part, candidates),
+    grounds = (
         leading(part, candidates, example),
         stated(part, candidates, example),
         concluded(part, candidates),
         short_line(part, candidates),
-    ):
-        if names:
-            return only_name(names)
+    )
+    if names := weighed(part, candidates) or set().union(*grounds):
+        return only_name(names)
     answers = [mention for mention in candidates if not in_question(part, mention)]
     is_question = len(answers) < len(candidates) and all(part[mention.end :].lstrip().startswith("?") for mention in answers)
-    return None if is_question else only_name({mention.name for mention in answers if not denied(part, mention)})
+    possible = [mention for mention in answers if not denied(part, mention)]
+    is_certain = not is_question and not any(is_doubtful(part, mention) for mention in possible)
+    return only_name({mention.name for mention in possible}) if is_certain else None
 
 
 def without_scale(part: str, choices: tuple[str, ...]) -> str:
@@ -184,9 +197,33 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
             return set()
     if len(example.choices) > 2 and len(listed) == len(example.choices):  # a list of all choices chooses none
         return set()
+    if OR_BEHIND.match(rest) or len(marked(part, candidates)) > 1:
+        return set()
+    rivals = [mention for mention in candidates if mention.start > opening.end and is_rival(part, mention, opening.end)] if ends else []
+    listed |= {mention.name for mention in rivals}
     if ends and "\n\n" not in part[: candidates[-1].start]:
         listed |= stated(part, [mention for mention in candidates if mention is not opening], example)
     return listed if ends or len(listed) > 1 else set()
+
+
+def marked(part: str, candidates: list[Mention]) -> set[str]:
+    """The letters that a text puts before options, as in `A. late, B. lost`, and does not deny."""
+    return {
+        mention.name
+        for mention in candidates
+        if len(mention.name) == 1
+        and mention.name.isalpha()
+        and regex.match(r"[\"'*_`]*[).:][\"'*_`]*\s+\p{L}", part[mention.end :])
+        and not denied(part, mention)
+    }
+
+
+def is_rival(part: str, mention: Mention, end: int) -> bool:
+    """Whether a choice answers as well as the one that opens a text and ends there: it opens a sentence or line, or stands in the same."""
+    between, after = part[end : mention.start], part[mention.end :]
+    opens = regex.search(rf"[.!?\n]{MARKUP}$", between) and regex.match(r"[\"'*_`)]*\s*(?:[,!]|\.?\s*(?:$|\n))", after)
+    is_same = regex.fullmatch(r"[^.!?;:\n]*", between) and not ASIDE.search(between)
+    return bool(opens or is_same) and not denied(part, mention)
 
 
 def is_entry(part: str, mention: Mention) -> bool:
@@ -308,6 +345,17 @@ def is_called_right(part: str, mention: Mention) -> bool:
 def denied(part: str, mention: Mention) -> bool:
     """Whether the text says that it is not this choice."""
     return negation.is_denied(part, *mention)
+
+
+def is_doubtful(part: str, mention: Mention) -> bool:
+    """Whether a text names a choice without saying that it is the answer: half of it, one of two, or as what would or would not be so."""
+    before, after = part[max(0, mention.start - 60) : mention.start], part[mention.end :]
+    share = SHARE_BEFORE.search(before)
+    is_small = share is not None and "%" in share[0] and float(share[1]) < HALF
+    is_verdict = mention.name.casefold() in ("yes", "no", "true", "false")
+    return is_small or bool(
+        HALFWAY.search(before) or CONDITION.match(after) or OR_BEHIND.match(after) or (not is_verdict and WOULD_NOT.match(after))
+    )
 
 
 def in_question(part: str, mention: Mention) -> bool:

@@ -32,7 +32,7 @@ AFFIRMED = (
 )
 """Negations that stress what follows."""
 NEGATOR = (
-    r"(?<!\w)(?:not|cannot|never|nothing|none|nobody|no|without|lack(?:s|ed|ing)?|hardly|barely|unlikely|improbable|doubtful|scarcely|less|far\s+from|anything\s+but|"
+    r"(?<!\w)(?:not|cannot|never|nothing|none|nobody|no|without|lack(?:s|ed|ing)?|hardly|barely|unlikely|improbable|doubtful|(?<!\b(?:no|without|without\s+an?y?)\s+)doubts?|scarcely|less|far\s+from|anything\s+but|"
     r"free\s+(?:of|from)|(?:wrong|incorrect|inaccurate|misleading|unfair|an?\s+(?:mistake|error|stretch))\s+to|neither|nor|weder|ni|(?:the\s+)?opposite\s+of|nicht|kein\w*|nie|pas|jamais|aucun\w*|rien|nunca|nada|sin|tampoco|não|nem|non|mai|"
     r"не|нет|ни|niet|geen|inte|ikke|δεν|ليس|ليست|لا|לא|אין|אינו|אינה)(?!\w)|\w(?:n't)(?!\w)"
 )

@@ -35,8 +35,8 @@ PART = regex.compile(
     FLAGS,
 )
 """Before a number of which only a part, or a multiple, is meant."""
-MORE_THAN = regex.compile(r"\s*(?:\p{L}+\s+){0,2}(?:more|less|fewer|\p{L}{2,}er)\s+than\b", FLAGS)
-ASKS_DIFFERENCE = regex.compile(r"\b(?:more|less|fewer|difference|\p{L}{2,}er)\b", FLAGS)
+MORE_THAN = regex.compile(r"\s*(?:\p{L}+\s+){0,2}(?:more|less|fewer|\p{L}{2,}er)\s+(?:\p{L}+\s+){0,2}than\b", FLAGS)
+ASKS_DIFFERENCE = regex.compile(r"\b(?:more|less|fewer|difference|how\s+(?:much\s+|many\s+)?\p{L}{2,}er)\b", FLAGS)
 COULD = regex.compile(r"\b(?:could|might|may|if|könnten?|wenn|pourrai\w*|podría\w*|potrebbe\w*|мог\w*\s+бы|если)\b", FLAGS)
 SO = regex.compile(
     r"(?:(?:^|[,;:.–—،]\s*|\b(?:and|und|et|y|e|и)\s+)[\s*_]*(?:so(?!\s+(?:far|much|many|that|long|few|often)\b)|thus|therefore|hence|consequently|"
@@ -201,9 +201,7 @@ def year(sentences: list[Sentence], prompt: str) -> Value:
     if not number_question.asks_year(prompt):
         return None
     runs = [(sentence.text, run) for sentence in sentences for run in sentence.runs if number_question.YEAR.fullmatch(run[0])]
-    if any(BEFORE_YEAR.search(text[: run.start()]) for text, run in runs):
-        return None
-    return only({run[0] for _, run in runs})
+    return only({run[0] for _, run in runs}) if not any(is_doubtful(text, run, prompt) for text, run in runs) else None
 
 
 def counted(sentences: list[Sentence], prompt: str) -> Value:
@@ -216,7 +214,7 @@ def counted(sentences: list[Sentence], prompt: str) -> Value:
     words = [noun[1].casefold() if noun else "" for noun in named]
     stems = ["" if word in number_question.UNITS else word[: number_question.STEM] for word in words]
     gaps = [sentence.text[one.end() : other.start()] for one, other in pairwise(sentence.runs)]
-    if "" in stems or len({*stems}) < len(stems) or not all(map(LISTED.fullmatch, gaps)):
+    if len(gaps) < 1 or "" in stems or len({*stems}) < len(stems) or not all(map(LISTED.fullmatch, gaps)):
         return None
     return only({value for stem, value in zip(stems, sentence.values, strict=True) if stem in nouns})
 
@@ -234,9 +232,11 @@ def has_unit(value: str, sentences: list[Sentence], prompt: str) -> bool:
 
 
 def is_doubtful(text: str, run: re.Match[str], prompt: str) -> bool:
-    """Whether a text denies a number, names only what it is larger or smaller than, or a part or a multiple of it."""
+    """Whether a text denies a number, or names only what is larger, smaller, earlier, later, a part or a multiple of it."""
     before = text[max(0, run.start() - 90) : run.start()]
     clause = negation.CLAUSE_END.split(before)[-1]
     if negation.NEGATION.search(before) or negation.DISTANT.search(clause) or THAN.search(before) or PART.search(before):
+        return True
+    if number_question.asks_year(prompt) and BEFORE_YEAR.search(before):
         return True
     return bool(MORE_THAN.match(text, run.end()) and not ASKS_DIFFERENCE.search(number_question.question(prompt)))
