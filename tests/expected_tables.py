@@ -352,8 +352,8 @@ def swept(report: Row) -> Tables:
     for line in report["learning"]:
         coordinates = "".join(f", {short(key)} {value:g}" for key, value in line["point"].items())
         for point in line["points"]:
-            gap = point["against_largest"]
+            gap = point["against_best"]
             row = {"Task": line["task"] + coordinates, "Value": f"{short(line['axis'])} {point['value']:g}"}
-            row |= {"Fine-tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
-            against.append(row | {"p (non-inferiority)": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
-    return {"Sweep": points, "Each point against the largest": against}
+            row |= {"Fine-tuned": span("{}", point, "tuned"), "Minus the best": span("{+}", gap, "difference")}
+            against.append(row | {"p (non-inferiority, Holm)": shows("{p}", point["p_adjusted"])})
+    return {"Sweep": points, "Each point against the best": against}

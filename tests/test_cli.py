@@ -330,7 +330,7 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
 
 def test_the_report_is_readable_json(finished):
     report = json.loads(next(finished[1].glob("data/report/*/report.json")).read_text())
-    assert report["schema"] == 5
+    assert report["schema"] == 6
 
 
 def test_the_code_version_is_one_a_process():

@@ -141,9 +141,18 @@ def test_a_sweep_says_first_that_less_is_not_enough_or_cannot_be_told(tmp_path: 
 
 def line(task: str, smallest: int | None, high: float, reason: str | None = None) -> Row:
     points = [
-        {"value": value, "against_largest": {"difference": high - 0.01, "low": high - 0.02, "high": high, "p": 0.5}} for value in (4, 16)
+        {"value": value, "tuned": 0.5, "against_best": {"difference": high - 0.01, "low": high - 0.02, "high": high}} for value in (4, 16)
     ]
-    row = {"task": task, "axis": "finetune.rank", "point": {}, "values": [4, 16], "margin": 0.02, "smallest": smallest, "reason": reason}
+    row = {
+        "task": task,
+        "axis": "finetune.rank",
+        "point": {},
+        "values": [4, 16],
+        "margin": 0.02,
+        "smallest": smallest,
+        "best": 16,
+        "reason": reason,
+    }
     return row | {"points": [] if reason else points, "why": "its points were not tried on the same held-out examples" if reason else ""}
 
 
@@ -155,7 +164,13 @@ def test_what_cannot_be_compared_says_why() -> None:
 
 
 def test_many_tasks_of_a_sweep_are_counted() -> None:
-    lines = [line("a", 4, 0.0), line("b", 4, 0.0), line("c", None, -0.05), *(line(name, None, 0.0) for name in "defg")]
+    lines = [
+        line("a", 4, 0.0),
+        line("b", 4, 0.0),
+        line("c", None, -0.05),
+        *(line(name, None, 0.0) for name in "def"),
+        line("g", None, 0.0, "different examples"),
+    ]
     (sentence,) = opening_section.section([], None, lines)
     assert sentence["text"] == "A rank below 16 is enough on 2 of 7 tasks, not enough on 1, and on 4 it cannot be told (margin 0.02)."
     assert sentence["evidence"] == [f"#enough{number}" for number in range(7)]

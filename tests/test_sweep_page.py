@@ -107,10 +107,11 @@ def test_enough_is_said_for_every_rank(swept: BuiltReport) -> None:
 def test_what_is_enough_is_written_out(swept: BuiltReport) -> None:
     report = json.loads(json.dumps(swept.json))
     for line, smallest in zip(report["learning"], (8, None, 4, 200, None, 100), strict=True):
-        line["smallest"] = smallest
+        line |= {"smallest": smallest, "best": line["values"][-1]}
     html = " ".join(render.page(report, {}, placeholder_charts(report)).split())
-    assert "at train examples 100: rank 8 is enough: it and all above are non-inferior to 16 (margin 0.02)." in html
-    assert "at rank 4: 200 are enough: this many and more are non-inferior to 400 (margin 0.02)." in html
+    others = "up to the best are non-inferior to every other value, the best is"
+    assert f"at train examples 100: rank 8 is enough: it and all above {others} 16 (margin 0.02)." in html
+    assert f"at rank 4: 200 are enough: this many and more {others} 400 (margin 0.02)." in html
     assert "at rank 8: no number below 400 was shown to be enough." in html
 
 

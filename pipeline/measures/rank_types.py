@@ -30,7 +30,18 @@ class SpectrumRow(TypedDict):
     kinds: list[ModuleKindRow]
 
 
-class RankCutRow(TypedDict):
+class FullDifference(TypedDict):
+    """A cut adapter minus the whole one, paired."""
+
+    difference: float
+    low: float
+    """One-sided bound of the difference at the confidence."""
+    high: float
+    p: float
+    """Of 'lower by the margin or more' (non-inferiority)."""
+
+
+class RankCutRow(FullDifference):
     """The adapter of the first training seed cut to a smaller rank by SVD, without further training."""
 
     arm: str
@@ -39,13 +50,6 @@ class RankCutRow(TypedDict):
     """Share of the energy that is kept."""
     score: float
     """By the primary metric."""
-    difference: float
-    """Minus the score of the whole adapter."""
-    low: float
-    """One-sided bound of the difference at the confidence."""
-    high: float
-    p: float
-    """Of 'lower by the margin or more' (non-inferiority)."""
     trainable_parameters: int
     adapter_bytes: int
     """In proportion to the rank."""

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures import non_inferiority
-from pipeline.measures.rank_types import ModuleKindRow, SpectrumRow
+from pipeline.measures.rank_types import FullDifference, ModuleKindRow, SpectrumRow
 from pipeline.scoring import stats
-from pipeline.store.figure_types import LargestDifference
 
 Array = NDArray[np.float64]
 
@@ -62,7 +61,7 @@ def stable_rank(squares: Array) -> float:
     return float(np.median(np.where(largest > 0, squares.sum(axis=1) / np.where(largest > 0, largest, 1.0), 0.0)))
 
 
-def against_full(cut: Array, full: Array, groups: NDArray[np.int64], margin: float, confidence: float) -> LargestDifference:
+def against_full(cut: Array, full: Array, groups: NDArray[np.int64], margin: float, confidence: float) -> FullDifference:
     """The scores (n,) of a cut adapter minus those of the whole one on the same examples; p of 'lower by the margin or more'."""
     test = non_inferiority.score_difference_test(full - cut, groups)
     low, high = test.interval(1 - confidence)

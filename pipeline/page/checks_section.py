@@ -230,7 +230,7 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
         sentences.append(
             "With several seeds, lift, scores and hallucination are averaged over all of them; relevance, other tasks, latency and all "
             "further arms with an adapter use the first seed. Intervals and p-values of lift, training effect, same and scores cover other "
-            "seeds too; those of other tasks, hallucination, relevance, classes and sizes of a sweep cover test examples only."
+            "seeds too; those of other tasks, hallucination, relevance and classes cover test examples only."
         )
     if keys := swept(recipe):
         best = "the best of several variants" if set(keys) == {VARIANT} else "the best sweep point"

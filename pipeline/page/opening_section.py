@@ -105,7 +105,7 @@ def size_sentence(line: SizeLine, number: int) -> SummarySentence:
         size = f"{value} {SIZES[line['axis']]}" if line["axis"] in SIZES else f"{fmt.key_label(line['axis']).capitalize()} {value}"
         least = ", the least that was tried," if line["smallest"] == line["values"][0] else ""
         return sentence((f"{size} {verb(line)} enough", evidence), f"{least}{place}: {difference(line, point)}.")
-    nearest = line["points"][-2]
+    nearest = next_below_best(line)
     if is_needed(line):
         return sentence((f"{capitalized(less(line))} {verb(line)} not enough", evidence), f"{place}: {difference(line, nearest)}.")
     return sentence("It cannot be told whether ", (f"{less(line)} {verb(line)} enough", evidence), f"{place}: {difference(line, nearest)}.")
@@ -130,8 +130,8 @@ def sizes_tally(axis: str, learning: Sequence[SizeLine]) -> SummarySentence:
 
 
 def less(line: SizeLine) -> str:
-    """All sizes below the largest one."""
-    largest = fmt.setting(line["values"][-1])
+    """All sizes below the best one; below the largest where the best is the smallest."""
+    largest = fmt.setting(line["best"] if line["best"] != line["values"][0] else line["values"][-1])
     return f"fewer than {largest} {SIZES[line['axis']]}" if line["axis"] in SIZES else f"a {fmt.key_label(line['axis'])} below {largest}"
 
 
@@ -144,12 +144,21 @@ def capitalized(text: str) -> str:
 
 
 def is_needed(line: SizeLine) -> bool:
-    """Whether the size next to the largest is shown to be worse by more than the margin."""
-    return bool(line["points"]) and line["points"][-2]["against_largest"]["high"] < -line["margin"]
+    """Whether the size below the best is shown to be worse by more than the margin."""
+    is_first = line["best"] == line["values"][0]
+    return bool(line["points"]) and not is_first and next_below_best(line)["against_best"]["high"] < -line["margin"]
+
+
+def next_below_best(line: SizeLine) -> SizePoint:
+    """The point below the best one; where the best is the smallest, the one above it."""
+    place = line["values"].index(line["best"])
+    return line["points"][place - 1 if place else 1]
 
 
 def difference(line: SizeLine, point: SizePoint) -> str:
-    """The difference to the largest size with its bounds."""
-    row, largest = point["against_largest"], fmt.setting(line["values"][-1])
+    """The difference to the best size with its bounds."""
+    row, other = point["against_best"], line["best"]
+    if point["value"] == other:
+        return f"score {fmt.number(point['tuned'], 3)}, the best, margin {line['margin']:g}"
     change = fmt.change(row["difference"], row["low"], row["high"], 3)
-    return f"score at {fmt.setting(point['value'])} minus score at {largest} {change}, margin {line['margin']:g}"
+    return f"score at {fmt.setting(point['value'])} minus score at {fmt.setting(other)} {change}, margin {line['margin']:g}"

@@ -36,7 +36,7 @@ from pipeline.scoring.verdict import NO_VERDICT, effect_verdicts
 from pipeline.store.artifact import canonical
 from pipeline.store.records import JsonObject
 
-SCHEMA = 5
+SCHEMA = 6
 """Raised when a key of report.json changes its meaning or goes away."""
 
 

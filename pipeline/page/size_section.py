@@ -33,9 +33,10 @@ def point(cell: Cell, primary: ComparisonRow) -> sufficient_size.Point:
     label = dict(zip((example.id for example in heldout), stats.group_ids(heldout), strict=True))
     scores, groups = [], []
     for row in cell.comparison.examples():
-        tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]
-        scores.append(sum(tuned) / len(tuned))
+        scores.append([float(arm["scores"][primary["metric"]]) for arm in row["tuned"]])
         groups.append(label[row["id"]])
+    runs = np.array(scores).T
     low, high = cell.comparison.other_arms()[primary["metric"]]["scores"]["tuned"]
     key = cell.inputs["heldout"].key
-    return sufficient_size.Point(cell.task, cell.point, key, primary["tuned"], low, high, np.array(scores), np.array(groups))
+    mean = runs.mean(axis=0)
+    return sufficient_size.Point(cell.task, cell.point, key, primary["tuned"], low, high, mean, np.array(groups), runs)

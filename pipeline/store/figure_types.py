@@ -284,12 +284,11 @@ class Liveness(LivenessMeasures):
     alive: bool
 
 
-class LargestDifference(Interval):
-    """A point of a sweep minus the largest one, paired; low and high are one-sided bounds at the confidence."""
+class SizeDifference(Interval):
+    """A point of a sweep minus the best one, paired; low and high are one-sided bounds at the confidence, which cover other seeds too where
+    a point has several."""
 
     difference: float
-    p: float
-    """One-sided, that it is lower by the margin or more."""
 
 
 class SizePoint(PartialInterval):
@@ -298,7 +297,11 @@ class SizePoint(PartialInterval):
     value: float
     tuned: float
     """Score of the fine-tuned arm."""
-    against_largest: LargestDifference
+    against_best: SizeDifference
+    p: float
+    """Of 'worse than some other value by the margin or more': the largest p over all others, so that no best one has to be picked first."""
+    p_adjusted: float
+    """Holm over the values."""
 
 
 class SizeLine(TypedDict):
@@ -311,8 +314,11 @@ class SizeLine(TypedDict):
     """The other swept keys with their values."""
     values: list[float]
     margin: float
+    best: float
+    """The value of the highest score; of equal scores the largest value."""
     smallest: float | None
-    """The smallest value from which it and all larger ones are shown not to be worse; null where none but the largest is."""
+    """The smallest value that is shown, as are all between it and the best, not to be worse than any other value; null where none below
+    the best is."""
     points: list[SizePoint]
     """By rising value; empty where there is a reason."""
     reason: Obstacle | None
