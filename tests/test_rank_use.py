@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from pipeline import arms
 from pipeline.config import recipe as recipes
 from pipeline.errors import RecipeError
-from pipeline.measures import rank_use
+from pipeline.measures import rank_use, sufficient_size
 from pipeline.measures.report_types import Report
+from pipeline.measures.sufficient_size import Point
 from pipeline.models import low_rank
 from pipeline.planning.plan import plan
 from tests import project
@@ -114,6 +115,61 @@ def test_a_cut_that_answers_worse_is_not_enough(wrong, is_enough):
     assert test["difference"] == pytest.approx(-wrong / 400)
     assert (test["p"] <= 0.05) == is_enough
     assert (test["low"] > -0.02) == is_enough
+
+
+# A planted truth: the target differs from the base by a map of rank 4
+
+
+PLANTED, WIDTH, EXAMPLES = 4, 32, 1500
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Adapters of ranks 1 to 16 trained by gradient descent towards the planted map, by rank: folder, and which held-out answers are right."""
+    generator = torch.Generator().manual_seed(5)
+    base, left, right = (torch.randn(WIDTH, WIDTH, generator=generator) / WIDTH**0.5 for _ in range(3))
+    target = base + 2 * torch.linalg.qr(left)[0][:, :PLANTED] @ torch.linalg.qr(right)[0][:PLANTED]
+    train, heldout = torch.randn(512, WIDTH, generator=generator), torch.randn(EXAMPLES, WIDTH, generator=generator)
+    right_answers = (heldout @ target.T).argmax(dim=1)
+
+    def answers(folder):
+        return (heldout @ (base.double() + update(folder)[0]).T.float()).argmax(dim=1) == right_answers
+
+    trained = {}
+    for rank in (1, 2, 4, 8, 16):
+        b = torch.zeros(WIDTH, rank, requires_grad=True)
+        a = (torch.randn(rank, WIDTH, generator=generator) / WIDTH**0.5).requires_grad_()
+        optimizer = torch.optim.Adam([b, a], lr=0.02)
+        for _ in range(600):
+            loss = ((train @ (base + 12 / rank * b @ a).T - train @ target.T) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        folder = adapter(tmp_path_factory.mktemp("planted") / str(rank), b.detach(), a.detach())
+        trained[rank] = (folder, answers(folder).numpy().astype(float))
+    return trained, answers
+
+
+def test_a_sweep_recovers_the_planted_rank(planted):
+    trained, _ = planted
+    groups = np.arange(EXAMPLES)
+    rows = {rank: row for rank, (_, row) in trained.items()}
+    points = [Point("planted", {"finetune.rank": rank}, "a", row.mean(), 0.0, 1.0, row, groups) for rank, row in rows.items()]
+    (line,) = sufficient_size.section(points, sufficient_size.Settings(margin=0.02))
+    assert line["smallest"] in (PLANTED, 2 * PLANTED)
+
+
+def test_cuts_of_the_largest_recover_the_planted_rank(planted, tmp_path):
+    trained, answers = planted
+    folder, whole = trained[16]
+    p = []
+    for rank in (1, 2, 4, 8):
+        (tmp_path / str(rank)).mkdir()
+        low_rank.cut(folder, tmp_path / str(rank), rank)
+        cut = answers(tmp_path / str(rank)).numpy().astype(float)
+        p.append(rank_use.against_full(cut, whole, np.arange(EXAMPLES), 0.02, 0.95)["p"])
+    assert rank_use.smallest_enough([1, 2, 4, 8], p, 0.05) == PLANTED
+    assert rank_use.spectrum_row(0, low_rank.spectrum(folder))["rank_99"] == PLANTED
 
 
 # Plans

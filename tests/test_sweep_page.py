@@ -4,11 +4,12 @@ import json
 import re
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.page import charts_arms, charts_lift, charts_training, render
+from pipeline.page import charts_arms, charts_lift, charts_training, render, sweep_section
 from pipeline.page.svg import SERIES, THEME
 from tests.report_inputs import BuiltReport, Inputs, placeholder_charts
 
@@ -113,6 +114,27 @@ def test_what_is_enough_is_written_out(swept: BuiltReport) -> None:
     assert f"at train examples 100: rank 8 is enough: it and all above {others} 16 (margin 0.02)." in html
     assert f"at rank 4: 200 are enough: this many and more {others} 400 (margin 0.02)." in html
     assert "at rank 8: no number below 400 was shown to be enough." in html
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"finetune.rank": [4, 8]}, "every rank has the same, 0.0002."),
+        ({"finetune.rank": [4, 8], "finetune.dora": [False, True]}, "every rank and dora has the same"),
+        ({"finetune.rank": [4, 8], "finetune.learning_rate": [1e-4, 2e-4]}, ""),
+        ({"prepare.train_examples": [100, 200]}, ""),
+    ],
+)
+def test_a_sweep_at_one_rate_says_so(keys: dict[str, list[Any]], words: str) -> None:
+    note = sweep_section.rate_note({"sweep": keys, "finetune": {"learning_rate": 2e-4}})
+    assert (words in note) if words else (note == "")
+
+
+def test_the_page_says_that_no_rate_was_tuned(swept: BuiltReport) -> None:
+    section = swept.html.partition('<section id="sweep">')[2].partition("</section>")[0]
+    assert swept.json["sweep"]["rate_note"].startswith("The learning rate was not tuned: every rank")
+    assert swept.json["sweep"]["rate_note"] in section
+    assert "The learning rate was not tuned" in swept.md
 
 
 def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: BuiltReport) -> None:

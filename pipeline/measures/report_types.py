@@ -269,6 +269,8 @@ class Sweep(SweepAxis):
     axes: list[SweepAxis]
     """Rank before training examples; where neither is swept the one numeric key."""
     points: list[SweepPoint]
+    rate_note: str
+    """That the learning rate was not tuned for each point, where the best one may differ among them; empty where it is swept."""
 
 
 class Change(TypedDict):

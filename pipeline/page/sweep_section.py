@@ -6,6 +6,7 @@ from pipeline.measures.cell_types import CellRow
 from pipeline.measures.provenance_types import AdapterRow
 from pipeline.measures.report_types import Sweep, SweepAxis, SweepPoint
 from pipeline.measures.sufficient_size import AXES
+from pipeline.page import fmt
 from pipeline.page.cells import swept
 from pipeline.store.records import JsonObject, is_number
 
@@ -23,7 +24,25 @@ def section(recipe: JsonObject, cells: list[CellRow], adapters: dict[str, Adapte
     axes: list[SweepAxis] = [{"axis": key, "log": log_base(key, keys)} for key in axes_of(keys)]
     first: SweepAxis = axes[0] if axes else {"axis": None, "log": None}
     points = [sweep_point(cell, first["axis"], adapters) for cell in cells]
-    return {"keys": list(keys), **first, "axes": axes, "points": points}
+    return {"keys": list(keys), **first, "axes": axes, "points": points, "rate_note": rate_note(recipe)}
+
+
+RATE = "finetune.learning_rate"
+RATE_DEPENDS_ON = ("rank", "alpha", "alpha_per_rank", "rslora", "dora", "targets", "batch_examples")
+"""Keys of `finetune` whose values have learning rates of their own that suit them best."""
+
+
+def rate_note(recipe: JsonObject) -> str:
+    """That points were compared at one learning rate, where the best one may differ among them; empty where it is swept too."""
+    keys = swept(recipe)
+    compared = [fmt.key_label(key) for key in keys if key.removeprefix("finetune.") in RATE_DEPENDS_ON]
+    if not compared or RATE in keys:
+        return ""
+    rate = f"{recipe['finetune']['learning_rate']:g}"
+    return (
+        f"The learning rate was not tuned: every {fmt.enumerated(compared)} has the same, {rate}. The best "
+        "rate may differ among them, so this compares them at that rate, not each at its best (arXiv 2602.04998)."
+    )
 
 
 def axes_of(keys: dict[str, list[Any]]) -> list[str]:
