@@ -125,7 +125,7 @@ PLANTED, WIDTH, EXAMPLES = 4, 32, 1500
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    """Adapters of ranks 1 to 16 trained by gradient descent towards the planted map, by rank: folder, and which held-out answers are right."""
+    """Adapters trained towards the planted map, by rank: the folder, and which held-out answers are right."""
     generator = torch.Generator().manual_seed(5)
     base, left, right = (torch.randn(WIDTH, WIDTH, generator=generator) / WIDTH**0.5 for _ in range(3))
     target = base + 2 * torch.linalg.qr(left)[0][:, :PLANTED] @ torch.linalg.qr(right)[0][:PLANTED]

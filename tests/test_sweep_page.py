@@ -132,9 +132,9 @@ def test_a_sweep_at_one_rate_says_so(keys: dict[str, list[Any]], words: str) -> 
 
 def test_the_page_says_that_no_rate_was_tuned(swept: BuiltReport) -> None:
     section = swept.html.partition('<section id="sweep">')[2].partition("</section>")[0]
-    assert swept.json["sweep"]["rate_note"].startswith("The learning rate was not tuned: every rank")
+    assert swept.json["sweep"]["rate_note"].startswith("The learning rate was not searched: every rank")
     assert swept.json["sweep"]["rate_note"] in section
-    assert "The learning rate was not tuned" in swept.md
+    assert "The learning rate was not searched" in swept.md
 
 
 def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: BuiltReport) -> None:

@@ -71,7 +71,6 @@ class ClaimRow(TypedDict):
     verdict: Verdict | None
     """On other tasks `no regression` is a drop shown to be below the margin, `regressed` one shown to exceed it."""
     sentence: str
-    """The test in one sentence."""
 
 
 class SentenceRow(TypedDict):
@@ -106,7 +105,6 @@ class RuleRow(PartialInterval):
     cell: str
     label: str
     rule: str
-    """The rule in words."""
     kind: RuleKind
     """The same for programs."""
     against: str
@@ -270,7 +268,7 @@ class Sweep(SweepAxis):
     """Rank before training examples; where neither is swept the one numeric key."""
     points: list[SweepPoint]
     rate_note: str
-    """That the learning rate was not tuned for each point, where the best one may differ among them; empty where it is swept."""
+    """That the learning rate was not searched for each point, where the best one may differ among them; empty where it is swept."""
 
 
 class Change(TypedDict):

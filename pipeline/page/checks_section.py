@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pipeline.config.recipe import VARIANT
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
-from pipeline.page import endpoint_section, fmt, predictions_section, variants_section
+from pipeline.page import endpoint_section, fmt, predictions_section, variance_note, variants_section
 from pipeline.page.cells import Cell, short_key, swept
 from pipeline.store import user_code
 from pipeline.store.artifact import Artifact
@@ -113,6 +113,10 @@ def data_warnings(cells: list[Cell]) -> list[str]:
         for row in cell.inputs[name].facts.get("warnings", ())
     ]
     return list(dict.fromkeys(sentences))
+
+
+MAX_BUDGETS = 6
+"""Cells whose variance is split; of more the sentences are no longer read."""
 
 
 def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
@@ -232,6 +236,7 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "further arms with an adapter use the first seed. Intervals and p-values of lift, training effect, same and scores cover other "
             "seeds too; those of other tasks, hallucination, relevance and classes cover test examples only."
         )
+    sentences += grouped(cells, variance_note.note) if len(cells) <= MAX_BUDGETS else []
     if keys := swept(recipe):
         best = "the best of several variants" if set(keys) == {VARIANT} else "the best sweep point"
         sentences.append(f"Selection bias: {best} is over-estimated on the examples used to select it. Confirm it on fresh data.")

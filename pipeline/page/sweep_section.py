@@ -40,7 +40,7 @@ def rate_note(recipe: JsonObject) -> str:
         return ""
     rate = f"{recipe['finetune']['learning_rate']:g}"
     return (
-        f"The learning rate was not tuned: every {fmt.enumerated(compared)} has the same, {rate}. The best "
+        f"The learning rate was not searched: every {fmt.enumerated(compared)} has the same, {rate}. The best "
         "rate may differ among them, so this compares them at that rate, not each at its best (arXiv 2602.04998)."
     )
 
