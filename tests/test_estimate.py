@@ -251,7 +251,12 @@ def test_a_plan_from_the_papers_lengths(tmp_path):
         examples=2000, dev=100, prompt=120, target=120, longest=304, longest_target=128, choices=0, is_upper_bound=True
     )
     work = Training(
-        AdapterSetup(8, ("q_proj", "v_proj"), target_share=0.5), steps=125, batch=16, tokens=240, longest=304, dev_tokens=3 * 100 * 240
+        AdapterSetup(8, ("q_proj", "v_proj"), target_share=0.5, program=TrainingProgram(logit_share=0.5)),
+        steps=125,
+        batch=16,
+        tokens=240,
+        longest=304,
+        dev_tokens=3 * 100 * 240,
     )
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)

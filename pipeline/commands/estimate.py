@@ -77,7 +77,7 @@ class TrainingProgram:
     fused: bool = False
     """Norms and the gate are computed again in the backward pass instead of being kept."""
     logit_share: float = 1.0
-    """Share of the tokens that the output layer runs on: every column from a batch's first target on, so at worst all of them."""
+    """Share of the tokens that the output layer runs on; here only those that predict a target."""
     logit_bytes: float = 4
     """Bytes per logit that the head computes: in bf16, with its gradient."""
     target_bytes: float = 12

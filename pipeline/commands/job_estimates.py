@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 from pipeline.commands import estimate
-from pipeline.commands.estimate import BF16, NF4, AdapterSetup, CardEstimate, Generation, Training
+from pipeline.commands.estimate import BF16, NF4, AdapterSetup, CardEstimate, Generation, Training, TrainingProgram
 from pipeline.data import inline
 from pipeline.data.task import Task
 from pipeline.engine import training_state
@@ -174,13 +174,15 @@ def setup_in_use(shape: Shape, adapter: Job, params: dict[str, Any], lengths: Le
 def adapter_setup_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> AdapterSetup:
     """The adapter and the precision of a fine-tuning job; training refuses targets that the base does not have; they are left out here."""
     targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
+    target_share = min(1.0, lengths.target / (lengths.prompt + lengths.target))
     return AdapterSetup(
         rank=params["rank"],
         targets=targets,
         kind=adapter_kinds.of_params(params),
         weight_bytes=weight_bytes(params),
         dropout=params["dropout"] > 0,
-        target_share=min(1.0, lengths.target / (lengths.prompt + lengths.target)),
+        target_share=target_share,
+        program=TrainingProgram(logit_share=target_share),
     )
 
 

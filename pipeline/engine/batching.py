@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import isqrt
 from typing import Any
 
 CPU_TOKENS = 4096
 CUDA_TOKENS = 8192
 MAX_LOGITS_PER_PASS = 2**26
 """Logits that one pass may compute: 128 MiB in bf16, 450 columns of a vocabulary of 150,000."""
+MAX_KEPT_PER_PASS = 2**25
+"""Logits, and attention scores of all layers, that a training pass on a CPU may keep for its backward pass: about half a GB each."""
 IGNORE_INDEX = -100
 
 
@@ -82,6 +85,30 @@ def scoring_batches(tokens: Sequence[int], columns: Sequence[int], budget: int, 
     max_columns = max(1, min(budget, MAX_LOGITS_PER_PASS // vocabulary))  # in one pass
     costs = [max(length * max_columns, width * budget) for length, width in zip(tokens, columns, strict=True)]
     return padded_batches(costs, budget * max_columns)
+
+
+def training_batches(rows: Sequence[TokenRow], budget: int, model: Any, packing: bool) -> list[list[int]]:
+    """Indices of the rows of each training pass, of at most `budget` tokens, padding included (or a row alone).
+
+    On a CPU, where nothing tells that memory runs out, the logits of the targets and the scores of eager attention are bounded as well.
+    """
+    lengths = [len(row) for row in rows]
+    group = packed_batches if packing else padded_batches
+    if model.device.type != "cpu":
+        return group(lengths, budget)
+    scores = scores_per_pair(model)
+    if packing and scores:  # one row of all documents
+        budget = min(budget, isqrt(MAX_KEPT_PER_PASS // scores))
+    logits = int(model.get_output_embeddings().weight.shape[0])
+    sizes = [max(row.target_count * logits, 0 if packing else len(row) ** 2 * scores) for row in rows]
+    # a row counts as more tokens than it has where these take the larger share of what a pass may have
+    return group([max(length, -(-size * budget // MAX_KEPT_PER_PASS)) for length, size in zip(lengths, sizes, strict=True)], budget)
+
+
+def scores_per_pair(model: Any) -> int:
+    """Attention scores that a model keeps for each query and key: one per head and layer with eager attention, none with fused kernels."""
+    config = model.config.get_text_config()
+    return int(config.num_attention_heads * config.num_hidden_layers) if config._attn_implementation == "eager" else 0
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:

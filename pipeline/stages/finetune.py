@@ -176,8 +176,7 @@ class Passes:
 
     def batches(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
         """The rows of each pass."""
-        group = batching.packed_batches if self.packing else batching.padded_batches
-        return [[rows[i] for i in batch] for batch in group([len(row) for row in rows], budget)]
+        return [[rows[i] for i in batch] for batch in batching.training_batches(rows, budget, self.model, self.packing)]
 
     def gradients(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
         """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats per token."""
