@@ -210,6 +210,8 @@ def counted(sentences: list[Sentence], prompt: str) -> Value:
     if len(sentences) != 1 or not nouns:
         return None
     (sentence,) = sentences
+    if any(is_doubtful(sentence.text, run, prompt) for run in sentence.runs):
+        return None
     named = [regex.match(r"[\s*_]*(\p{L}{3,})", sentence.text[run.end() :]) for run in sentence.runs]
     words = [noun[1].casefold() if noun else "" for noun in named]
     stems = ["" if word in number_question.UNITS else word[: number_question.STEM] for word in words]
@@ -235,7 +237,13 @@ def is_doubtful(text: str, run: re.Match[str], prompt: str) -> bool:
     """Whether a text denies a number, or names only what is larger, smaller, earlier, later, a part or a multiple of it."""
     before = text[max(0, run.start() - 90) : run.start()]
     clause = negation.CLAUSE_END.split(before)[-1]
-    if negation.NEGATION.search(before) or negation.DISTANT.search(clause) or THAN.search(before) or PART.search(before):
+    if (
+        before.rstrip().endswith("±")
+        or negation.NEGATION.search(before)
+        or negation.DISTANT.search(clause)
+        or THAN.search(before)
+        or PART.search(before)
+    ):
         return True
     if number_question.asks_year(prompt) and BEFORE_YEAR.search(before):
         return True

@@ -11,7 +11,7 @@ from functools import lru_cache
 import regex
 
 from pipeline.metrics import numbers
-from pipeline.scoring import number_equations, number_grounds, number_sentences, replacements
+from pipeline.scoring import number_equations, number_grounds, number_rivals, number_sentences, replacements
 from pipeline.scoring.answer_text import after_correction, answer_part, cues, without_cue, without_thoughts
 from pipeline.scoring.number_sentences import Sentence, Value, only
 from pipeline.store.records import Example
@@ -61,7 +61,7 @@ def of_grounds(part: str, sentences: list[Sentence], example: Example, mark: num
         number_grounds.restated(sentences, prompt),
         number_grounds.year(sentences, prompt),
         number_grounds.counted(sentences, prompt),
-        number_equations.last(sentences, of_prompt, mark),
+        number_rivals.last_result(sentences, of_prompt, mark, prompt),
     )
     yield from (value for value in values if value is not None)
 
