@@ -51,6 +51,12 @@ def test_of_two_choices_without_a_certain_cue_none_is_read(choices, text, choice
     assert parsers.choice(text, Example("1", "Note: x\nAnswer:", choices[0], choices)) == choice
 
 
+def test_choices_that_a_text_repeats_from_the_prompt_are_no_second_answer():
+    prompt = "Pick one of these:\n- positive\n- negative\nReview: x\nSentiment:"
+    assert parsers.choice("positive\n\nPick one of these:\n- positive\n- negative", Example("1", prompt, "-", TONE)) == "positive"
+    assert parsers.choice("positive\n\n- positive\n- negative", Example("1", REVIEW, "-", TONE)) is None
+
+
 MARKED = "Which is it?\nOptions:\nA: Yes\nB: No\nC: None of A and B\nAnswer:"
 TEAMS, ANSWERS = ("billing", "support", "sales"), ("yes", "no")
 

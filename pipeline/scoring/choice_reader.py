@@ -18,6 +18,8 @@ from pipeline.scoring.answer_text import (
     answer_part,
     cues,
     next_question_start,
+    plain_line,
+    prompt_lines,
     unified,
     without_cue,
 )
@@ -199,8 +201,9 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
         return set()
     if OR_BEHIND.match(rest) or len(marked(part, candidates)) > 1:
         return set()
-    rivals = [mention for mention in candidates if mention.start > opening.end and is_rival(part, mention, opening.end)] if ends else []
-    listed |= {mention.name for mention in rivals}
+    of_prompt = prompt_lines(example.text)
+    later = [mention for mention in candidates if mention.start > opening.end and line_of(part, mention) not in of_prompt] if ends else []
+    listed |= {mention.name for mention in later if is_rival(part, mention, opening.end)}
     if ends and "\n\n" not in part[: candidates[-1].start]:
         listed |= stated(part, [mention for mention in candidates if mention is not opening], example)
     return listed if ends or len(listed) > 1 else set()
@@ -216,6 +219,11 @@ def marked(part: str, candidates: list[Mention]) -> set[str]:
         and regex.match(r"[\"'*_`]*[).:][\"'*_`]*\s+\p{L}", part[mention.end :])
         and not denied(part, mention)
     }
+
+
+def line_of(part: str, mention: Mention) -> str:
+    """The line in which a choice stands, as `plain_line` spells it."""
+    return plain_line(part[part.rfind("\n", 0, mention.start) + 1 :].split("\n", 1)[0])
 
 
 def is_rival(part: str, mention: Mention, end: int) -> bool:
