@@ -303,3 +303,19 @@ def test_chains_of_thought_end_with_their_answer():
         results.append((read(chain.strip(), example.text), read(answer, example.text)))
     assert sum(one == other for one, other in results) >= 0.88 * len(rows)
     assert sum(one is not None and one != other for one, other in results) <= 0.003 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Each box holds 12 pens.\nThat makes 36 pens.\nHe gives away a third, which leaves him with 24 pens.", "24"),
+        ("She earns 12 an hour for 5 hours.\nThat is 60 dollars.\nTaxes take 15.\nThis leaves her 45 dollars.", "45"),
+        ("Each box holds 12 pens.\nThat makes 36 pens.\nA box has 12 pens.", None),  # the prompt's own number ends no chain
+        ("Each box holds 12 pens.\nThat makes 36 pens.\nHe could also have had 48.", None),
+        ("Each box holds 12 pens.\nThat makes 36 pens.\nThis is less than 50.", None),
+        ("Monday had 120 visitors. Tuesday had 150 visitors.", None),  # two facts are no chain
+    ],
+)
+def test_a_chain_of_thought_ends_with_the_number_that_it_worked_out(text, value):
+    prompt = "Question: Tom has 3 boxes of 12 pens and gives away a third. How many does he have?\nAnswer:"
+    assert parsers.number_in(".")(text, Example("1", prompt, "24")) == value

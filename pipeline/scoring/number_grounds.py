@@ -25,6 +25,8 @@ REMARK = regex.compile(
     r"[,;]?\s*\b(?:because|since)\b[^.!?\n]*[.!?]?\s*\Z)"
 )
 """How a number came about, up to the end of a text that begins with it: `12 apples (3 boxes of 4)`."""
+CHAIN = 3
+"""Sentences with numbers that are a chain of thought, and the least words of its last one."""
 BOLD = regex.compile(r"(\*\*|__)(?=\S)([^*\n]{1,40}?)\1")
 THAN = regex.compile(
     r"\b(?:\p{L}{2,}er|more|less|mehr|weniger|plus|moins|más|menos)\s+(?:than|als|de|que)\s+$|\b(?:больше|меньше)(?:\s+чем)?\s+$", FLAGS
@@ -153,6 +155,19 @@ def conclusion(sentences: list[Sentence], prompt: str) -> Value:
     if any(is_doubtful(final.text, run, prompt) for run, _ in behind):
         return None
     return only({value for _, value in behind})
+
+
+def end_of_chain(sentences: list[Sentence], of_prompt: set[Value], prompt: str) -> Value:
+    """The only number of the last sentence of a chain of thought, where it is new: no number of the prompt, so the chain worked it out.
+
+    A list of numbers, with labels or without, is no chain.
+    """
+    final = sentences[-1]
+    value = only({*final.values})
+    is_listed = LABELLED.match(final.text) or len(regex.findall(r"\p{L}+", final.text)) < CHAIN
+    if len(sentences) < CHAIN or is_listed or value in of_prompt or "=" in final.text or COULD.search(final.text):
+        return None
+    return None if any(is_doubtful(final.text, run, prompt) for run in final.runs) else value
 
 
 def subject(sentences: list[Sentence], prompt: str) -> Value:

@@ -57,6 +57,7 @@ def of_grounds(part: str, sentences: list[Sentence], example: Example, mark: num
         number_grounds.opening(part, first, of_prompt, mark),
         number_grounds.bold(part, mark),
         number_grounds.conclusion(sentences, prompt),
+        number_grounds.end_of_chain(sentences, of_prompt, prompt),
         number_grounds.subject(sentences, prompt),
         number_grounds.restated(sentences, prompt),
         number_grounds.year(sentences, prompt),
