@@ -319,3 +319,8 @@ def test_chains_of_thought_end_with_their_answer():
 def test_a_chain_of_thought_ends_with_the_number_that_it_worked_out(text, value):
     prompt = "Question: Tom has 3 boxes of 12 pens and gives away a third. How many does he have?\nAnswer:"
     assert parsers.number_in(".")(text, Example("1", prompt, "24")) == value
+
+
+def test_what_something_makes_is_the_conclusion():
+    text = "She has two apples and buys three more, which makes 5"
+    assert parsers.number_in(".")(text, Example("1", "How many apples does she have?\nAnswer:", "5")) == "5"

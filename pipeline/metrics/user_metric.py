@@ -50,11 +50,11 @@ def file_of(path: Path) -> Path:
     Raises:
         RecipeError: there is none.
     """
-    candidates = [path] if path.suffix == ".py" else [path / f"{path.name}.py", path.with_name(f"{path.name}.py")]
+    candidates = [path] if path.suffix == ".py" else [path / f"{path.name}.py", path.parent / f"{path.name}.py"]
     if file := next((file for file in candidates if file.is_file()), None):
         return file
     if path.is_dir():
-        raise RecipeError(f"the folder {path} holds no {path.name}.py.", "An `evaluate` module is called as its folder.")
+        raise RecipeError(f"the folder {path} holds no {path.name or 'metric'}.py.", "An `evaluate` module is called as its folder.")
     near = sorted({*(file.name for file in path.parent.glob("*.py")), *(file.parent.name for file in path.parent.glob("*/*.py"))})
     remedy = f"The folder {path.parent} has {', '.join(near[:8])}." if near else f"The folder {path.parent} has no Python files."
     raise RecipeError(f"there is no metric {path}.", remedy)

@@ -42,6 +42,7 @@ ASKS_DIFFERENCE = regex.compile(r"\b(?:more|less|fewer|difference|how\s+(?:much\
 COULD = regex.compile(r"\b(?:could|might|may|if|könnten?|wenn|pourrai\w*|podría\w*|potrebbe\w*|мог\w*\s+бы|если)\b", FLAGS)
 SO = regex.compile(
     r"(?:(?:^|[,;:.–—،]\s*|\b(?:and|und|et|y|e|и)\s+)[\s*_]*(?:so(?!\s+(?:far|much|many|that|long|few|often)\b)|thus|therefore|hence|consequently|"
+    r"which\s+(?:makes|gives|leaves|means)|"
     r"also(?=\s+\p{L}+(?:t|en)\s)|somit|daher|folglich|donc|así\s+que|por\s+(?:lo\s+)?tanto|quindi|pertanto|portanto|logo|então|dus|"
     r"значит|поэтому|следовательно|итак|więc|zatem|yani|alltså|vậy|άρα|επομένως|إذن|لذلك|इसलिए|अतः)\b)"
     r"|\bgagne\s+donc\b|所以|因此|したがって|よって|ので|따라서|그러므로|ดังนั้น|∴|⇒|=>",
