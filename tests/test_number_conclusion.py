@@ -97,8 +97,6 @@ def test_grounds_that_differ_or_are_none_leave_a_text_unread(prompt, text, value
         (BAKER, "He earns $288 a day. He makes 96 loaves a day."),
         (BAKER, "12 * 8 = 96, 96 * 3 = 288. He earns $288 from 96 loaves."),
         (BAKER, "It takes 288/36 = 8 hours to earn 288 dollars"),
-        (CLIPS, "72 clips. She sold 48 in April and 24 in May."),
-        (CLIPS, "72. In May she sold 24."),
         (CLIPS, "Total of 72 clips, 48 from April, 24 from May"),
         (CLIPS, "In May she sold 24. Adding these up we find 72."),
         ("What was the revenue?", "$4.2 million, up 12% in Q3 2023"),
@@ -301,7 +299,7 @@ def test_chains_of_thought_end_with_their_answer():
         example = Example("1", f"Question: {row['question']}\nAnswer:", "-")
         chain, _, answer = re.sub(r"<<[^>]*>>", "", row["answer"]).rpartition("####")
         results.append((read(chain.strip(), example.text), read(answer, example.text)))
-    assert sum(one == other for one, other in results) >= 0.88 * len(rows)
+    assert sum(one == other for one, other in results) >= 0.96 * len(rows)
     assert sum(one is not None and one != other for one, other in results) <= 0.003 * len(rows)
 
 
@@ -324,3 +322,35 @@ def test_a_chain_of_thought_ends_with_the_number_that_it_worked_out(text, value)
 def test_what_something_makes_is_the_conclusion():
     text = "She has two apples and buys three more, which makes 5"
     assert parsers.number_in(".")(text, Example("1", "How many apples does she have?\nAnswer:", "5")) == "5"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "value"),
+    [
+        (CLIPS, "72 clips. She sold 48 in April and 24 in May.", "72"),
+        (CLIPS, "72. In May she sold 24.", "72"),
+        (CLIPS, "48. In May she sold 24.", None),  # the prompt's own number, and a chain may begin with it
+        ("What is 15% of 240?\nAnswer:", "15% of 240 is 36.", "36"),
+        ("What is 15% of 240?\nAnswer:", "15% of 240 is 36, and 85% of 240 is 204.", None),
+        ("Combien coûtent 5 litres à 1,20 € ?\nRéponse :", "5 × 1,20 € = 6,00 €", "6"),
+    ],
+)
+def test_a_number_that_a_person_reads_without_doubt(prompt, text, value):
+    assert parsers.number_in("," if "Réponse" in prompt else ".")(text, Example("1", prompt, "1")) == value
+
+
+SAVED = "A tub costs $2 less today and a packet $1. How much will you save on 2 tubs and 4 packets?\nAnswer:"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "value"),
+    [
+        (SAVED, "The tubs save 2 x 2 = 4.\nThe packets save 4 x 1 = 4.\nYou will save 4 + 4 = 8 for 2 tubs and 4 packets.", "8"),
+        (SAVED, "The tubs save 2x2=4.\nSo, 4x3=12 dollars are saved.", "12"),  # a product without blanks
+        (SAVED, "The tubs save 2 x 2 = 4.\nYou will save 4 + 4 = 8 for 7 tubs.", None),  # nothing says what 7 is
+        (CLIPS, "She sold 72 clips altogether. In a week that would be 72 * 7 = 504.", None),
+        (CLIPS, "She sold 72 clips, which is 72 - 48 = 24 more than in April.", None),
+    ],
+)
+def test_the_equation_at_the_end_of_a_chain_uses_what_was_worked_out(prompt, text, value):
+    assert read(text, prompt) == value

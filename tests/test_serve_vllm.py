@@ -42,9 +42,9 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
-kept = {{name: os.environ.get(name) for name in ("VLLM_API_KEY", "CUDA_VISIBLE_DEVICES")}}
+environment = {{name: os.environ.get(name) for name in ("VLLM_API_KEY", "CUDA_VISIBLE_DEVICES")}}
 with open(os.environ["RECORD"], "w") as file:
-    json.dump({{"arguments": sys.argv[1:], "environment": kept, "process": os.getpid()}}, file)
+    json.dump({{"arguments": sys.argv[1:], "environment": environment, "process": os.getpid()}}, file)
 http.server.HTTPServer((sys.argv[sys.argv.index("--host") + 1], int(sys.argv[place + 1])), Health).serve_forever()
 """
 RUN = """

@@ -15,7 +15,7 @@ QUEUE = 256
 MAX_BATCH_TOKENS: int | None = None
 
 
-def known_engine(name: str) -> str:
+def validate_engine(name: str) -> str:
     """The name, if there is such an engine. Raises RecipeError."""
     if name not in (OWN, VLLM):
         raise RecipeError(f"--engine {name}: there is no such engine.", suggest(name, (OWN, VLLM)))
@@ -40,7 +40,7 @@ class ServeOptions:
     queue: Annotated[int, typer.Option(min=1, help="Answers that may wait; beyond, a request gets status 429.")] = QUEUE
     device: Device = "auto"
     engine: Annotated[
-        str, typer.Option(callback=known_engine, help=f"{OWN}: our own server; {VLLM}: starts vLLM with the same ids, on CUDA.")
+        str, typer.Option(callback=validate_engine, help=f"{OWN}: our own server; {VLLM}: starts vLLM with the same ids, on CUDA.")
     ] = OWN
     vllm_options: Annotated[str, typer.Option(help="Further options of vLLM, as '--max-model-len 8192'.", show_default=False)] = ""
 

@@ -19,7 +19,7 @@ def spectrum_row(seed: int, modules: Mapping[str, Sequence[float]]) -> SpectrumR
         modules: by full name the singular values of the update, the largest first; as many in every module.
     """
     squares = np.array(list(modules.values()), dtype=np.float64) ** 2
-    energy = kept_energy(squares)
+    energy = cumulative_energy(squares)
     return {
         "seed": seed,
         "modules": len(squares),
@@ -39,12 +39,12 @@ def kinds(modules: Mapping[str, Sequence[float]]) -> list[ModuleKindRow]:
         names.setdefault(module.rpartition(".")[2], []).append(values)
     squares = {kind: np.array(rows, dtype=np.float64) ** 2 for kind, rows in names.items()}
     return [
-        {"kind": kind, "modules": len(rows), "rank_95": rank_of(kept_energy(rows), 0.95), "stable_rank": stable_rank(rows)}
+        {"kind": kind, "modules": len(rows), "rank_95": rank_of(cumulative_energy(rows), 0.95), "stable_rank": stable_rank(rows)}
         for kind, rows in squares.items()
     ]
 
 
-def kept_energy(squares: Array) -> Array:
+def cumulative_energy(squares: Array) -> Array:
     """Share (rank,) of the energy of all modules that each rank keeps; squares (modules, rank) of their singular values."""
     total = float(squares.sum())
     return np.cumsum(squares.sum(axis=0)) / total if total > 0 else np.ones(squares.shape[1])

@@ -44,7 +44,7 @@ SECTIONS = {
     "forgetting": "Regressions on other tasks",
     "training": "Training",
     "sweep": "Sweep",
-    "rank": "Rank that is used",
+    "rank": "Effective rank",
     "examples": "Examples",
     "classes": "Results by class",
     "slices": "Lift by slice",

@@ -11,7 +11,7 @@ from pipeline.scoring.number_sentences import FLAGS, Sentence, Value, only
 EQUALS = regex.compile(r"=|→|->|\b(?:equals|is\s+equal\s+to|which\s+(?:is|equals|makes|gives))\b")
 ROUNDED = regex.compile(r"≈|≃|\\approx|\bround(?:ed|s|ing|\s+(?:up|down|off|to|it|this|that))\b", FLAGS)
 OPERATOR = regex.compile(r"[-+*/×x·÷%]|\\times|\\cdot|\\div|\b(?:times|plus|minus|divided|multiplied|of)\b", FLAGS)
-BETWEEN = regex.compile(r"[,;，；]\s*(?!\d{3}\b)|\band\s|\bso\s|\bthen\s", FLAGS)
+BETWEEN = regex.compile(r"(?:(?<!\d),|,(?!\d)|[;，；])\s*|\band\s|\bso\s|\bthen\s", FLAGS)
 DETAIL = regex.compile(r"[\s*_]*(?!(?:or|and|oder|und|ou|et)\b)\p{L}[^=<>;,\d]*")
 """Between a result and a number of the question that goes with it: `40 hours to sew 6 skirts`."""
 NAMED = regex.compile(r"(?:^|[\s($])\p{L}(?:\([^()]*\))?\s*=[^=]*$")
@@ -39,6 +39,27 @@ def last(sentences: list[Sentence], of_prompt: set[Value], mark: numbers.Mark | 
     own = clause if final.text.count("=") > 1 else final.text
     results = {result(part, of_prompt, mark) for part in earlier} - {None}
     return value if not results or value in named or results & numbers_in(own, mark) else None
+
+
+def chain_result(sentences: list[Sentence], of_prompt: set[Value], mark: numbers.Mark | None) -> Value:
+    """What the equation at the end of a chain of thought comes to, where it computes with what the chain worked out before.
+
+    Numbers behind the result must be known from the prompt or from the equation: `= 6 for 2 tubs and 4 packets`.
+    """
+    *earlier, final = sentences
+    *sides, behind = EQUALS.split(final.text)
+    before = " ".join(sides)
+    runs = [*numbers.runs(behind)]
+    if not earlier or not runs or ROUNDED.search(final.text) or "?" in behind or not numbers_in(before, mark):
+        return None
+    value, *others = [numbers.value_of(run, mark) for run in runs]
+    reason = BECAUSE.split(before, maxsplit=1)
+    if len(reason) > 1 and numbers_in(reason[0], mark) - {value}:
+        return None
+    worked_out = {number for sentence in earlier for number in sentence.values} - of_prompt
+    worked_out |= {result(clause, of_prompt, mark) for sentence in earlier for clause in BETWEEN.split(sentence.text)}
+    used = numbers_in(before, mark)
+    return value if (used & worked_out) - {None} and {*others} <= of_prompt | used | {value, None} and not OR.search(behind) else None
 
 
 def numbers_in(text: str, mark: numbers.Mark | None) -> set[Value]:

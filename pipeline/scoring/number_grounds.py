@@ -7,7 +7,7 @@ import regex
 
 from pipeline.metrics import numbers
 from pipeline.scoring import negation, number_question
-from pipeline.scoring.number_equations import EQUALS
+from pipeline.scoring.number_equations import BETWEEN, EQUALS
 from pipeline.scoring.number_sentences import FLAGS, Sentence, Value, only
 
 MARKUP = r"[\s*_`>\"'“”„«(\[•·▪◦–—:：=-]*"
@@ -56,6 +56,7 @@ COPULA = (
     r"(?:\s*[*_]*\s*(?:\b(?:is|was|are|were|would\s+be|will\s+be|equals|ist|war|est|es|è)\b|=|:)[\s*_]*"
     r"(?:(?:about|approximately|around|also|then|therefore|thus|only)\s+)?)"
 )
+IS = regex.compile(rf"{COPULA}[\s$€£(\\]*$", FLAGS)
 APART = regex.compile(
     r"(?:\s?[\p{L}°%²³]+\.?){0,3}[*_)`]*\s*(?:$|[.;](?!\d)|,\s+(?!i\.?e|or\b|which\b)\p{L}|\b(?:and|while|whereas|but|not|because|since|as)\b)",
     FLAGS,
@@ -138,6 +139,25 @@ def is_alone(line: str) -> bool:
         return False
     words = regex.findall(r"\p{L}+", line[runs[0].end() :])
     return len(words) <= UNIT_WORDS and not (len(words) > 1 and NO_UNIT.intersection(word.casefold() for word in words)) and "=" not in line
+
+
+def bare_start(sentences: list[Sentence], of_prompt: set[Value], prompt: str) -> Value:
+    """The number that the first sentence consists of, where the prompt does not have it: `72 clips. She sold 48 in April and 24 in May.`"""
+    first = sentences[0]
+    value = only({*first.values})
+    is_doubted = any(is_doubtful(first.text, run, prompt) for run in first.runs)
+    return value if len(sentences) > 1 and value not in of_prompt and is_alone(first.text) and not is_doubted else None
+
+
+def predicate(sentences: list[Sentence], of_prompt: set[Value]) -> Value:
+    """The number behind the verb of an only sentence whose other numbers are the prompt's: `15% of 240 is 36.`"""
+    if len(sentences) != 1 or not sentences[0].runs:
+        return None
+    (sentence,) = sentences
+    *others, value = sentence.values
+    before = sentence.text[: sentence.runs[-1].start()]
+    is_last = APART.fullmatch(sentence.text, sentence.runs[-1].end()) and len(BETWEEN.split(sentence.text)) == 1
+    return value if others and {*others} <= of_prompt and value not in of_prompt and IS.search(before) and is_last else None
 
 
 def bold(part: str, mark: numbers.Mark | None) -> Value:

@@ -28,6 +28,8 @@ STATED = regex.compile(
     r"(?:\s*[\p{L}°%]+\.?){0,2}[*_`$)\\]*\s*(?:$|[.!](?:\s|$)|\(|[,;]?\s*(?:not|because|since|as|rather|instead)\b)", regex.IGNORECASE
 )
 """What may follow a number right behind its cue where its sentence has other numbers, too."""
+PRODUCT = regex.compile(r"(?<=\d)[x×](?=\d[\d.,x×]*\s*=)")
+"""A sign without blanks in an equation: `4x3=12`."""
 PROMPT_SCALE = regex.compile(r"(?<![\w.,/-])[01](?:\.0)?(?:\s*\([^()\n]*\))?\s*(?:-|–|to|and|bis|à)\s*(\d{1,3})(?:\.0)?(?![\w.,/-]*\d)")
 """A scale in a prompt that asks for a number on it, such as `from 0 (not at all) to 5`."""
 
@@ -38,7 +40,7 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> Value:
     part, check = number_sentences.before_check(corrected(part))
     if marked := HASHES.findall(part) or BOXED.findall(part):
         return only({stated(place, mark) for place in marked})
-    part = number_sentences.without_asides(part, example.text)
+    part = number_sentences.without_asides(PRODUCT.sub(" x ", part), example.text)
     sentences = number_sentences.split(part, mark)
     values = {*of_grounds(part, sentences, example, mark), *of_cues(part, example, mark)} if sentences else set()
     value = only(values)
@@ -55,6 +57,8 @@ def of_grounds(part: str, sentences: list[Sentence], example: Example, mark: num
     values = (
         number_grounds.single(sentences, part, prompt),
         number_grounds.opening(part, first, of_prompt, mark),
+        number_grounds.bare_start(sentences, of_prompt, prompt),
+        number_grounds.predicate(sentences, of_prompt),
         number_grounds.bold(part, mark),
         number_grounds.conclusion(sentences, prompt),
         number_grounds.end_of_chain(sentences, of_prompt, prompt),
