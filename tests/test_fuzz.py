@@ -108,7 +108,7 @@ def whole(tmp_path_factory, model):
 
 def test_random_recipes_end_in_a_plan_or_a_mistake(whole, tmp_path):
     path, planned, mistakes, longest = tmp_path / "r.yaml", 0, 0, 0
-    for seed in range(500):
+    for seed in range(600):
         path.write_bytes(spoiled(random.Random(seed), whole).encode("utf-8", "surrogatepass"))
         try:
             planned += bool(plan(recipes.load(path), ask=False))
@@ -118,7 +118,7 @@ def test_random_recipes_end_in_a_plan_or_a_mistake(whole, tmp_path):
         except Exception as error:
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
     assert longest < 6000  # a value of 5,000 characters and what is wrong with it
-    assert planned > 10
+    assert planned > 20
     assert mistakes > 300
 
 
