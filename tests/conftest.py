@@ -9,6 +9,7 @@ os.environ.pop("NO_COLOR", None)
 os.environ.pop("FORCE_COLOR", None)
 
 import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -36,6 +37,29 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(f"{count} skipped: {reason}")
     if len(reasons) > int(os.environ.get(MAX_SKIPPED, "1000000")):
         terminalreporter.write_line(f"FAILED: {len(reasons)} tests skipped, and {MAX_SKIPPED} allows {os.environ[MAX_SKIPPED]}")
+
+
+@pytest.fixture
+def call_cli(monkeypatch, capsys):
+    """call_cli(*words): runs the command line; returns its exit code, stdout and stderr."""
+    from pipeline import cli
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["loralift", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        output = capsys.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory):
+    """The folder of a tiny random base, named `tiny`, as it is served."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny.make_model(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

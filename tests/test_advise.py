@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import cli
 from pipeline.commands import advice_table, advice_words, advise, calibration, job_estimates, job_status, views
 from pipeline.config import recipe as recipes
 from pipeline.data import few_shot_prompts, inline
@@ -269,16 +268,13 @@ def make_recipe(root, base, duplicates=0, rows=160):
 
 
 @pytest.fixture
-def type_in(monkeypatch, capsys):
+def type_in(call_cli):
     """Run a command line; returns what it prints, of an error stderr."""
 
     def run(*words, status=0):
-        monkeypatch.setattr(sys, "argv", ["loralift", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        output = capsys.readouterr()
-        assert (stopped.value.code or 0) == status, output.err
-        return output.out if status == 0 else output.err
+        code, out, err = call_cli(*words)
+        assert code == status, err
+        return out if status == 0 else err
 
     return run
 

@@ -30,16 +30,13 @@ def finished(tmp_path_factory, model):
 
 
 @pytest.fixture
-def type_in(monkeypatch, capsys):
-    """Run a command line; returns (status, stdout as one line of words, stderr)."""
+def type_in(call_cli):
+    """Run a command line; returns what it prints as one line of words, of an error stderr."""
 
     def run(*words, status=0):
-        monkeypatch.setattr(sys, "argv", ["loralift", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        output = capsys.readouterr()
-        assert (stopped.value.code or 0) == status, output.err
-        return " ".join((output.out if status == 0 else output.err).split())
+        code, out, err = call_cli(*words)
+        assert code == status, err
+        return " ".join((out if status == 0 else err).split())
 
     return run
 

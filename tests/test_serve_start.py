@@ -14,16 +14,14 @@ from pipeline.errors import UserError
 from pipeline.serving.example_sets import can_be_requested
 from pipeline.store.artifact import Store
 from pipeline.store.records import Example, Turn
-from tests import ROOT, foreign, project, tiny
+from tests import ROOT, foreign, project
 
 CONFIG = "adapter_config.json"
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    tiny.make_model(folder)
-    return folder
+def base(base_folder):
+    return base_folder
 
 
 @pytest.fixture(scope="module")

@@ -63,10 +63,8 @@ BF16 = {"quantization": "nf4", "compute": "bf16"}
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    tiny.make_model(folder)
-    return folder
+def base(base_folder):
+    return base_folder
 
 
 @pytest.fixture(scope="module")

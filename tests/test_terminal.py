@@ -80,13 +80,10 @@ def hostile(tmp_path_factory, model):
 
 
 @pytest.fixture
-def typed(monkeypatch, capsys):
+def typed(call_cli):
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["loralift", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out + captured.err
+        code, out, err = call_cli(*words)
+        return code, out + err
 
     return run
 
