@@ -51,6 +51,24 @@ def test_of_two_choices_without_a_certain_cue_none_is_read(choices, text, choice
     assert parsers.choice(text, Example("1", "Note: x\nAnswer:", choices[0], choices)) == choice
 
 
+MOODS = ("anger", "fear", "joy")
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("anger.\n\nfear.\n\njoy.", None),  # all of them
+        ("anger\n\nfear", None),
+        ("joy or anger\n\nfear", None),
+        ("anger\n\nThe tweet shows anger rather than fear.", "anger"),
+        ("anger\n\nanger\n\nanger", "anger"),
+        ("anger, fear or joy\n\nfear", "fear"),  # the options, then the answer
+    ],
+)
+def test_choices_in_paragraphs_of_their_own_are_several_answers(text, choice):
+    assert parsers.choice(text, Example("1", "Tweet: x\nEmotion:", "joy", MOODS)) == choice
+
+
 def test_choices_that_a_text_repeats_from_the_prompt_are_no_second_answer():
     prompt = "Pick one of these:\n- positive\n- negative\nReview: x\nSentiment:"
     assert parsers.choice("positive\n\nPick one of these:\n- positive\n- negative", Example("1", prompt, "-", TONE)) == "positive"
@@ -70,6 +88,7 @@ TEAMS, ANSWERS = ("billing", "support", "sales"), ("yes", "no")
         (TEAMS, "sales, or rather billing", "billing"),
         (TEAMS, "Sales. I'm sorry, I mean support. No, billing.", "billing"),
         (TEAMS, "sales\n\nOops, billing!", "billing"),
+        (TEAMS, "Sales.\nJust kidding, billing.", "billing"),
         (TEAMS, "Sales... Billing.", None),
         (TEAMS, "Sales. Actually, billing or support.", None),
         (TEAMS, "Billing. Actually, sales people handle new customers.", "billing"),

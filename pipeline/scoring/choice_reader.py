@@ -123,7 +123,7 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
         leading(part, candidates, example),
         stated(part, candidates, example),
         concluded(part, candidates),
-        short_line(part, candidates),
+        short_line(part, candidates, example.choices),
     )
     if names := weighed(part, candidates) or set().union(*grounds):
         return only_name(names)
@@ -335,13 +335,16 @@ def statement(last_cue: str) -> "regex.Pattern[str]":
     )
 
 
-def short_line(part: str, candidates: list[Mention]) -> set[str]:
-    """The one choice of a short first line after which a blank line or nothing follows."""
+def short_line(part: str, candidates: list[Mention], choices: tuple[str, ...]) -> set[str]:
+    """The choices of a short first line after which a blank line follows; none where it lists all, or another choice alone is a later
+    line."""
     block = regex.match(r"\s*([^\n]+)\n\s*\n", part)
-    if block is None or len(block[1].split()) > MAX_SHORT_WORDS:
+    if block is None or len(block[1].split()) > MAX_SHORT_WORDS or "?" in block[1]:
         return set()
-    inside = {m.name for m in candidates if block.start(1) <= m.start < block.end(1) and not denied(part, m)}
-    return inside if len(inside) == 1 and "?" not in block[1] else set()
+    possible = [mention for mention in candidates if not denied(part, mention)]
+    inside = {mention.name for mention in possible if block.start(1) <= mention.start < block.end(1)}
+    entries = {mention.name for mention in possible if mention.start >= block.end() and is_entry(part, mention)}
+    return inside if len(inside) < max(2, len(choices)) and not (len(inside) == 1 and entries - inside) else set()
 
 
 def is_called_right(part: str, mention: Mention) -> bool:

@@ -7,7 +7,7 @@ import regex
 FLAGS = regex.IGNORECASE | regex.VERSION1
 MARKS = r"[\s\"'“”„«»*_`()\[\]]*"
 REPLACING = (
-    r"actually|well(?=,)|(?:or\s+)?rather(?!\s+than)|(?:i'm\s+|so\s+)?sorry|i\s+meant?|make\s+(?:that|it)|oops|"
+    r"actually|well(?=,)|(?:or\s+)?rather(?!\s+than)|(?:i'm\s+|so\s+)?sorry|i\s+meant?|make\s+(?:that|it)|oops|(?:just|only)\s+(?:kidding|joking)|"
     r"(?:ich\s+)?meine(?:\s+ich)?|vielmehr|besser\s+gesagt|quatsch|moment|eigentlich|tatsächlich|entschuldigung|"
     r"pardon|(?:ou\s+)?plutôt(?!\s+que)|en\s+fait|je\s+veux\s+dire|désolé|"
     r"perdón|mejor\s+dicho|quiero\s+decir|en\s+realidad|digo|lo\s+siento|anzi|scusa|volevo\s+dire|in\s+realtà|"
