@@ -16,7 +16,7 @@ from pipeline import machine
 from pipeline.config import recipe
 from pipeline.data import task
 from pipeline.engine import batching, generation
-from pipeline.models import adapters, base_model, loading, renderer
+from pipeline.models import adapters, base_model, dense_weights, loading, renderer
 from pipeline.quickstart import rows
 from pipeline.resources import shipped
 from pipeline.stages import finetune
@@ -57,7 +57,7 @@ def main() -> None:
         generation.generate(base, prompts, generation.StopConditions(32, (render.tokenizer.vocab_size - 1,)), render.pad_id)
 
     def answer_dense() -> None:
-        with loading.dequantized(base):
+        with dense_weights.dequantized(base):
             answer()
 
     results = {"answer 64 prompts: 4-bit over dense weights": pairs(answer, answer_dense)}

@@ -11,7 +11,7 @@ import torch
 from pipeline.engine import batching, choices, generation, likelihood, written_answers
 from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
-from pipeline.models import liveness, loading, renderer
+from pipeline.models import dense_weights, liveness, loading, renderer
 from pipeline.stages import generate
 from pipeline.store import records
 from pipeline.store.artifact import Artifact
@@ -122,12 +122,12 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
     base, ids = loading.load(model, "nf4", compute, CPU), torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0))
     with loading.adapted(base, adapter) as tuned, torch.inference_mode():
         for arm in (base, tuned):
-            with loading.dequantized(arm) as fits:
+            with dense_weights.dequantized(arm) as fits:
                 dense = arm(ids).logits
             assert fits
             assert torch.equal(arm(ids).logits, dense)
-        monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
-        with loading.dequantized(base) as fits:
+        monkeypatch.setattr(dense_weights, "free_bytes", lambda device: 1000)
+        with dense_weights.dequantized(base) as fits:
             assert not fits
 
 
@@ -349,12 +349,12 @@ def test_merged_weights_are_the_sums_they_should_be(model, adapter):
     base, name = loading.load(model, "nf4", "fp32", CPU), "model.layers.0.mlp.up_proj"
     with loading.adapted(base, adapter) as tuned:
         layer = tuned.base_model.model.get_submodule(name)
-        added, values = layer.get_delta_weight("default").clone(), loading.dense_values(layer.base_layer)
+        added, values = layer.get_delta_weight("default").clone(), dense_weights.dense_values(layer.base_layer)
     plain = loading.read_model(Path(model["folder"]), False, loading.Precision("none", "fp32"), CPU).get_submodule(name).weight
     for how, before in (("dequantized", values), ("original", plain)):
         with loading.merged(params, adapter, how, CPU) as merged:
             weight = merged.base_model.model.get_submodule(name).base_layer.weight
             torch.testing.assert_close(weight, before + added, rtol=0, atol=1e-6)
     assert not torch.allclose(values, plain, atol=1e-3)
-    _, after = loading.load(model, "nf4", "fp32", CPU), loading.dense_values(base.get_submodule(name))
+    _, after = loading.load(model, "nf4", "fp32", CPU), dense_weights.dense_values(base.get_submodule(name))
     assert torch.equal(after, values)  # the resident base is as it was

@@ -9,7 +9,7 @@ from pipeline.engine import batching
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, peak_memory, reset_peak_memory
-from pipeline.models import adapters, loading, renderer
+from pipeline.models import adapters, dense_weights, loading, renderer
 from pipeline.stages import finetune, generate, speed
 from pipeline.store.artifact import Store
 from tests import project, tiny
@@ -90,7 +90,7 @@ def test_dense_weights_answer_as_4_bit_ones(model, adapter, compute):
     device = torch.device(DEVICE)
     ids = torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0)).to(device)
     with loading.adapted(loading.load(model, "nf4", compute, device), adapter) as tuned, torch.inference_mode():
-        with loading.dequantized(tuned) as fits:
+        with dense_weights.dequantized(tuned) as fits:
             dense, dense_token = tuned(ids).logits, tuned(ids[:1, :1]).logits
         assert fits
         # many rows are multiplied by dequantized weights, as dense ones are; few in a kernel of their own, which rounds otherwise

@@ -15,7 +15,7 @@ from pipeline.commands import serve_vllm
 from pipeline.commands.serve_options import ServeOptions
 from pipeline.errors import MachineError, ModelError, RecipeError
 from pipeline.machine import Machine
-from pipeline.models import loading
+from pipeline.models import dense_weights, loading
 from pipeline.models.renderer import Renderer, renderer
 from pipeline.serving import vllm_command, vllm_process
 from pipeline.serving.example_sets import ExampleSet
@@ -184,7 +184,7 @@ def check_weights(folder, base):
     ids = torch.tensor([AutoTokenizer.from_pretrained(folder)("the cat sees a bird ?")["input_ids"]])
     quantized = loading.load(tiny.spec(base), "nf4", "bf16", torch.device("cpu"))
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
-    with torch.inference_mode(), loading.dequantized(quantized):
+    with torch.inference_mode(), dense_weights.dequantized(quantized):
         assert torch.equal(written(ids).logits, quantized(ids).logits)
         assert not torch.equal(written(ids).logits, plain(ids).logits)
 

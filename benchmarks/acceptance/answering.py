@@ -11,7 +11,7 @@ from pipeline.engine import batching, choices, likelihood
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import StopConditions, generate
 from pipeline.engine.timing import peak_bytes, reset_peak, synchronize
-from pipeline.models import loading
+from pipeline.models import dense_weights
 
 
 def measured(call: Callable[[], Any], tokens: int, device: Any) -> tuple[dict[str, Any], Any]:
@@ -51,7 +51,7 @@ def generation(model: Any, prompts: Prompts, new_tokens: int, pad: int, budget: 
     static(model, prompts[:8], 4, pad)  # warm-up
     results["static batches of 8, 4-bit"], _ = measured(lambda: static(model, prompts, new_tokens, pad), tokens, device)
     results["token budget, 4-bit"], _ = measured(lambda: in_batches(model, prompts, new_tokens, pad, budget), tokens, device)
-    with loading.dequantized(model) as fits:
+    with dense_weights.dequantized(model) as fits:
         if fits:
             results["token budget, dense"], _ = measured(lambda: in_batches(model, prompts, new_tokens, pad, budget), tokens, device)
     return results

@@ -12,7 +12,7 @@ from pipeline.commands import estimate
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.seeding import seed_everything
 from pipeline.engine.timing import peak_bytes, reset_peak, synchronize
-from pipeline.models import adapters, loading
+from pipeline.models import adapters, dense_weights
 from pipeline.models.shapes import Shape
 from pipeline.stages.finetune import Passes
 
@@ -65,7 +65,7 @@ def under(setting: Setting, base: Any) -> Iterator[Any]:
     with ExitStack() as stack:
         base.set_attn_implementation(setting.attention)
         stack.callback(base.set_attn_implementation, before)
-        if setting.dense and not stack.enter_context(loading.dequantized(base)):
+        if setting.dense and not stack.enter_context(dense_weights.dequantized(base)):
             raise MemoryError("no memory for dequantized weights")
         seed_everything(0)
         model = adapters.attach(base, PARAMS)

@@ -268,7 +268,7 @@ def batch_tokens(work: Generation) -> int:
 
 
 def holds_dense_copy(shape: Shape, work: Generation, gpu: Gpu) -> bool:
-    """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.dequantized)."""
+    """Whether generation holds its 4-bit weights dense as well: twice their size must be free (dense_weights.dequantized)."""
     free = gpu.memory - TrainingProgram().context - work.models * weight_memory(shape, work.weight_bytes)
     return work.weight_bytes < BF16 and 2 * BF16 * work.models * shape.linear_params < free
 

@@ -10,7 +10,7 @@ from pipeline.engine.backend import Backend, Batches, Ids
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.machine import Work
-from pipeline.models import liveness, loading, whole_model
+from pipeline.models import dense_weights, liveness, loading, whole_model
 from pipeline.models.renderer import Renderer, renderer
 from pipeline.store.folders import LivenessMeasures
 
@@ -100,7 +100,7 @@ def open_model(work: Work, with_base: bool = False) -> Iterator[TransformersBack
     Raises:
         ModelError: the weights cannot be read, or the adapter does not fit them.
     """
-    with answering_model(work, with_base) as model, loading.dequantized(model) as is_dense:
+    with answering_model(work, with_base) as model, dense_weights.dequantized(model) as is_dense:
         backend = TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, is_dense)
         if "model" in work.inputs:
             backend.context_window = loading.configured_window(work.params["model"])

@@ -15,7 +15,7 @@ from pipeline.export.fine_tuned import FineTuned
 from pipeline.export.loaded import Loaded, target_logits
 from pipeline.export.request import Form
 from pipeline.machine import Machine, Work
-from pipeline.models import loading, renderer
+from pipeline.models import dense_weights, loading, renderer
 from pipeline.models.loading import Precision
 from pipeline.stages import generate
 from pipeline.store.records import Prediction
@@ -42,7 +42,7 @@ class Behaviour:
 def reference_logits(tuned: FineTuned, machine: Machine) -> list[Any]:
     """The logits of the adapter on its base, as it was compared."""
     render = renderer.renderer(tuned.spec)
-    with adapted(tuned, tuned.trained.adapter.path, machine) as model, loading.dequantized(model):
+    with adapted(tuned, tuned.trained.adapter.path, machine) as model, dense_weights.dequantized(model):
         return target_logits(model, logit_rows(tuned, render))
 
 
@@ -79,7 +79,7 @@ def by_transformers(tuned: FineTuned, form: Form, folder: Path, machine: Machine
     switches = spec.get("prompts", ""), spec.get("thinking", False)
     render = renderer.read_renderer(folder, spec["chat"], spec["trust_remote_code"], *switches)
     opened = merged(tuned, folder, machine) if form.merge else adapted(tuned, folder, machine)
-    with opened as model, loading.dequantized(model) as is_dense:
+    with opened as model, dense_weights.dequantized(model) as is_dense:
         backend = TransformersBackend(model, render, machine.tokens, is_dense)
         backend.eos_ids = end_ids(folder)
         library = "transformers" if form.merge else "peft on its base"

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import MachineError
-from pipeline.models import loading
+from pipeline.models import dense_weights, loading
 from pipeline.serving import app
 from pipeline.serving.batch import Batch
 from pipeline.serving.counters import Counters
@@ -113,7 +113,7 @@ def serve(models: ServedModels, address: Address, capacity: Capacity, device: An
     bound = address.socket()
     params = models.params
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
-    with loading.dequantized(base), bound:
+    with dense_weights.dequantized(base), bound:
         application = app.build(build_service(models, capacity, base), models.page)
         run(Guard(application, address.api_key, LOOPBACK if address.is_loopback else ()), bound, announce)
 
