@@ -30,6 +30,10 @@ PACKAGES = (
 )
 
 
+RESIDENCIES = ("auto", "packed", "dequantized")
+"""4-bit weights: dequantized once where memory allows, in 4 bit always, dequantized always. The values are the same bit for bit."""
+
+
 def is_hub_offline() -> bool:
     """Whether HF_HUB_OFFLINE is set, as huggingface_hub reads it."""
     return os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON")
@@ -72,6 +76,8 @@ class Machine:
     """`auto`, `cpu`, `cuda` or `cuda:1`. A run may have several, separated by commas; a job gets one of them."""
     tokens: int | None = None
     """Padded tokens in one training pass or generation batch; unset: by device."""
+    residency: str = "auto"
+    """How 4-bit weights are held while a model trains or answers; one of RESIDENCIES."""
     track: str = ""
     """A tracker of accelerate in addition to the CSV: tensorboard, wandb or trackio."""
     offline: bool = field(default_factory=is_hub_offline)

@@ -203,6 +203,7 @@ def test_doctor_asks_for_files_by_hand_where_no_hub_has_them(type_in, tmp_path, 
     [
         (["--device", "tpu"], "--device tpu: there is no such kind of device Known: auto, cpu, cuda, cuda:1."),
         (["--device", "cuda:x"], "--device cuda:x: there is no such kind of device"),
+        (["--residency", "gpu"], "--residency gpu: weights cannot be held so Known: auto, packed, dequantized."),
         (["--track", "tensorbord"], "--track tensorbord: there is no such tracker Did you mean 'tensorboard'?"),
     ],
 )

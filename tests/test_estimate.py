@@ -154,7 +154,7 @@ def test_a_smaller_card_takes_longer_and_a_job_costs_more_with_more_to_do():
 
 def test_forty_percent_of_the_roofline_where_python_does_not_bind():
     cost = estimate.estimate(MISTRAL, replace(VIGGO, batch=16, tokens=512, longest=512))["H100"]
-    at_once = estimate.step_seconds(MISTRAL, VIGGO.method, GPUS[3], 512, 8192)
+    at_once = estimate.step_seconds(MISTRAL, replace(VIGGO.method, weight_bytes=BF16), GPUS[3], 512, 8192)  # its weights are held dense
     assert cost.seconds == pytest.approx(319 * at_once / 0.4)
     small = estimate.estimate(model_table.SMOLLM2_135M, VIGGO)["H100"]
     assert small.seconds == pytest.approx(319 * 0.2 * 30 / 32)
@@ -163,10 +163,18 @@ def test_forty_percent_of_the_roofline_where_python_does_not_bind():
 def test_the_micro_batch_is_halved_until_it_fits():
     work = replace(VIGGO, tokens=512, longest=512)
     small, large = (estimate.estimate(MISTRAL, work)[name] for name in ("A10G", "A100-80"))
-    assert large.bytes == pytest.approx(total(MISTRAL, work.method, 8192))
+    dense = 2 * MISTRAL.linear_params - estimate.workspace(MISTRAL)
+    assert large.bytes == pytest.approx(total(MISTRAL, work.method, 8192) + dense)
     assert small.bytes == pytest.approx(total(MISTRAL, work.method, 2048))
     assert small.fits
     assert total(MISTRAL, work.method, 4096) > 0.92 * 24e9
+
+
+def test_training_holds_dense_weights_only_beside_a_whole_micro_batch():
+    """A copy that would make passes smaller is not held."""
+    long = replace(VIGGO, batch=1, tokens=9000, longest=9000)
+    assert estimate.holds_dense_copy(MISTRAL, NF4, GPUS[2])
+    assert estimate.estimate(MISTRAL, long)["A100-80"].bytes == pytest.approx(total(MISTRAL, long.method, 9000))
 
 
 def test_what_does_not_fit_even_alone():
@@ -185,8 +193,8 @@ def test_soft_caps_cost_memory_with_the_square_of_the_length():
 def test_generation_holds_dense_weights_where_there_is_room():
     costs = estimate.estimate(MISTRAL, ANSWERS)
     assert costs["H100"].bytes - costs["A10G"].bytes == pytest.approx(2 * MISTRAL.linear_params - estimate.workspace(MISTRAL))
-    assert [estimate.holds_dense_copy(model_table.LLAMA_3_1B, ANSWERS, gpu) for gpu in GPUS] == [True] * 4
-    assert not estimate.holds_dense_copy(MISTRAL, replace(ANSWERS, weight_bytes=BF16), GPUS[3])
+    assert [estimate.holds_dense_copy(model_table.LLAMA_3_1B, ANSWERS.weight_bytes, gpu) for gpu in GPUS] == [True] * 4
+    assert not estimate.holds_dense_copy(MISTRAL, BF16, GPUS[3])
 
 
 @pytest.mark.parametrize(("gpu", "weights"), list(zip(GPUS, ("nf4", "nf4-unfused", "bf16", "bf16"), strict=True)))

@@ -309,6 +309,42 @@ def test_nothing_to_learn_stops(model):
     tuned.unload()
 
 
+@pytest.mark.parametrize(("compute", "changes"), [("fp32", {"dropout": 0.2}), ("bf16", {}), ("bf16", {"packing": True})])
+def test_dequantized_weights_train_the_same_bytes_as_4_bit_ones(tmp_path, model, train_part, compute, changes):
+    facts = {}
+    for residency in ("packed", "dequantized", "auto"):
+        here = Machine(device="cpu", residency=residency)
+        facts[residency], _ = run(tmp_path, model, train_part, residency, here, compute=compute, max_steps=4, **changes)
+    assert [facts[name]["dense"] for name in ("packed", "dequantized", "auto")] == [False, True, True]
+    first, *others = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in facts]
+    assert first == others[0] == others[1]
+
+
+def test_out_of_memory_drops_dequantized_weights_before_it_makes_passes_smaller(tmp_path, model, train_part, monkeypatch, capsys):
+    """Unless they are asked for: then passes get smaller at once."""
+    import bitsandbytes
+
+    real = target_loss
+
+    def guarded(tuned, batch):
+        dense = any("forward" in vars(module) for module in tuned.modules() if isinstance(module, bitsandbytes.nn.Linear4bit))
+        if dense and batch["input_ids"].numel() > 60:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(tuned, batch)
+
+    run(tmp_path, model, train_part, "roomy", max_steps=3)
+    monkeypatch.setattr(finetune, "target_loss", guarded)
+    packed, _ = run(tmp_path, model, train_part, "packed", max_steps=3)
+    assert not packed["dense"]
+    assert packed["micro_tokens"] > 60
+    assert capsys.readouterr().err.count("the weights are held in 4 bit from now on") == 1
+    roomy, tight = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("roomy", "packed")]
+    assert roomy == tight
+    required, _ = run(tmp_path, model, train_part, "required", Machine(device="cpu", residency="dequantized"), max_steps=3)
+    assert required["dense"]
+    assert required["micro_tokens"] <= 60
+
+
 def small_memory(monkeypatch, limit):
     """As on a GPU with room for `limit` padded tokens: a larger pass raises what torch raises, after half of the work is done."""
     real, seen = target_loss, []
@@ -329,7 +365,7 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tmp_path,
     seen = small_memory(monkeypatch, 60)
     facts, _ = run(tmp_path, model, train_part, "tight", **changes)
     assert max(seen) > 60 >= facts["micro_tokens"]
-    assert capsys.readouterr().err.count("out of memory") <= 2
+    assert capsys.readouterr().err.count("micro-batches of") <= 2
     a, b = ([float(row["loss"]) for row in curve_of(tmp_path / name)] for name in ("roomy", "tight"))
     assert a == pytest.approx(b, rel=1e-4)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.engine import batching, choices, generation, likelihood, written_answers
-from pipeline.errors import ComparisonError, DataError, ModelError
+from pipeline.errors import ComparisonError, DataError, MachineError, ModelError
 from pipeline.machine import Machine
 from pipeline.models import dense_weights, liveness, loading, renderer
 from pipeline.stages import generate
@@ -122,13 +122,21 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
     base, ids = loading.load(model, "nf4", compute, CPU), torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0))
     with loading.adapted(base, adapter) as tuned, torch.inference_mode():
         for arm in (base, tuned):
-            with dense_weights.dequantized(arm) as fits:
+            with dense_weights.dequantized(arm) as weights:
                 dense = arm(ids).logits
-            assert fits
+                assert weights.are_held
+            assert not weights.are_held
             assert torch.equal(arm(ids).logits, dense)
+        with dense_weights.dequantized(base, "packed") as weights:
+            assert not weights.are_held
         monkeypatch.setattr(dense_weights, "free_bytes", lambda device: 1000)
-        with dense_weights.dequantized(base) as fits:
-            assert not fits
+        with dense_weights.dequantized(base) as weights:
+            assert not weights.are_held
+        with (
+            pytest.raises(MachineError, match=r"--residency dequantized: the 4-bit weights take .* GB dequantized"),
+            dense_weights.dequantized(base, "dequantized"),
+        ):
+            pass
 
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):

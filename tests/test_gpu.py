@@ -90,9 +90,9 @@ def test_dense_weights_answer_as_4_bit_ones(model, adapter, compute):
     device = torch.device(DEVICE)
     ids = torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0)).to(device)
     with loading.adapted(loading.load(model, "nf4", compute, device), adapter) as tuned, torch.inference_mode():
-        with dense_weights.dequantized(tuned) as fits:
+        with dense_weights.dequantized(tuned) as weights:
             dense, dense_token = tuned(ids).logits, tuned(ids[:1, :1]).logits
-        assert fits
+            assert weights.are_held
         # many rows are multiplied by dequantized weights, as dense ones are; few in a kernel of their own, which rounds otherwise
         assert torch.equal(tuned(ids).logits, dense)
         assert torch.allclose(tuned(ids[:1, :1]).logits, dense_token, rtol=0, atol=2e-2 * float(dense_token.abs().max()))

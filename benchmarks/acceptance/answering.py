@@ -51,8 +51,8 @@ def generation(model: Any, prompts: Prompts, new_tokens: int, pad: int, budget: 
     static(model, prompts[:8], 4, pad)  # warm-up
     results["static batches of 8, 4-bit"], _ = measured(lambda: static(model, prompts, new_tokens, pad), tokens, device)
     results["token budget, 4-bit"], _ = measured(lambda: in_batches(model, prompts, new_tokens, pad, budget), tokens, device)
-    with dense_weights.dequantized(model) as fits:
-        if fits:
+    with dense_weights.dequantized(model) as weights:
+        if weights.are_held:
             results["token budget, dense"], _ = measured(lambda: in_batches(model, prompts, new_tokens, pad, budget), tokens, device)
     return results
 

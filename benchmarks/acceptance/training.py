@@ -65,7 +65,7 @@ def under(setting: Setting, base: Any) -> Iterator[Any]:
     with ExitStack() as stack:
         base.set_attn_implementation(setting.attention)
         stack.callback(base.set_attn_implementation, before)
-        if setting.dense and not stack.enter_context(dense_weights.dequantized(base)):
+        if setting.dense and not stack.enter_context(dense_weights.dequantized(base)).are_held:
             raise MemoryError("no memory for dequantized weights")
         seed_everything(0)
         model = adapters.attach(base, PARAMS)

@@ -7,7 +7,7 @@ programs (error 10 %); no time was measured. Bytes are decimal: a card of 24 GB 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from pipeline.engine.batching import CUDA_TOKENS
@@ -267,23 +267,26 @@ def batch_tokens(work: Generation) -> int:
     return max(work.longest, min(CUDA_TOKENS, work.examples * work.longest))
 
 
-def holds_dense_copy(shape: Shape, work: Generation, gpu: Gpu) -> bool:
-    """Whether generation holds its 4-bit weights dense as well: twice their size must be free (dense_weights.dequantized)."""
-    free = gpu.memory - TrainingProgram().context - work.models * weight_memory(shape, work.weight_bytes)
-    return work.weight_bytes < BF16 and 2 * BF16 * work.models * shape.linear_params < free
+def holds_dense_copy(shape: Shape, weight_bytes: float, gpu: Gpu, models: int = 1) -> bool:
+    """Whether a job holds its 4-bit weights dense as well: twice their size must be free (dense_weights.dequantized)."""
+    free = gpu.memory - TrainingProgram().context - models * weight_memory(shape, weight_bytes)
+    return weight_bytes < BF16 and 2 * BF16 * models * shape.linear_params < free
 
 
 def training_estimate(shape: Shape, work: Training, gpu: Gpu) -> CardEstimate:
-    """Training halves its micro-batch where it runs out of memory, down to one example."""
+    """Where training runs out of memory, it drops a dense copy of its weights, then halves its micro-batch, down to one example."""
     usable = USABLE_MEMORY * gpu.memory
     tokens = max(work.longest, min(CUDA_TOKENS, work.batch * work.longest))
+    copy = BF16 * shape.linear_params - workspace(shape)
+    dense = holds_dense_copy(shape, work.method.weight_bytes, gpu) and training_peak(shape, work, tokens) + copy <= usable
+    method = replace(work.method, weight_bytes=BF16) if dense else work.method
     while tokens > work.longest and training_peak(shape, work, tokens) > usable:
         tokens = max(work.longest, tokens // 2)
     passes = ceil(work.batch * work.tokens / tokens)
-    roofline = step_seconds(shape, work.method, gpu, work.tokens, work.batch * work.tokens / passes) * passes
+    roofline = step_seconds(shape, method, gpu, work.tokens, work.batch * work.tokens / passes) * passes
     dev = work.dev_tokens * forward_flop(shape, work.tokens) / gpu.flops
     seconds = max(roofline / UTILIZATION, passes * STEP_OVERHEAD * shape.layers) * work.steps + dev / UTILIZATION
-    peak = training_peak(shape, work, tokens)
+    peak = training_peak(shape, work, tokens) + (copy if dense else 0.0)
     return CardEstimate(peak, seconds, peak <= usable)
 
 
@@ -292,7 +295,7 @@ def training_peak(shape: Shape, work: Training, tokens: float) -> float:
 
 
 def generation_estimate(shape: Shape, work: Generation, gpu: Gpu) -> CardEstimate:
-    dense = holds_dense_copy(shape, work, gpu)
+    dense = holds_dense_copy(shape, work.weight_bytes, gpu, work.models)
     batch = max(1, int(CUDA_TOKENS / (work.prompt + work.limit)))
     batches = ceil(work.examples / batch)
     batch = ceil(work.examples / batches)

@@ -12,7 +12,8 @@ import typer
 from pipeline.commands.run_log import Detail
 from pipeline.commands.verbs import usable_store
 from pipeline.engine import tracking
-from pipeline.machine import Machine, check_device_name
+from pipeline.errors import MachineError
+from pipeline.machine import RESIDENCIES, Machine, check_device_name
 
 
 def known_device(name: str) -> str:
@@ -24,6 +25,17 @@ def known_device(name: str) -> str:
     check_device_name(name)
     if name.startswith("cuda"):
         Machine(name).torch_device()
+    return name
+
+
+def known_residency(name: str) -> str:
+    """The name, if weights can be held so.
+
+    Raises:
+        MachineError: they cannot.
+    """
+    if name not in RESIDENCIES:
+        raise MachineError(f"--residency {name}: weights cannot be held so", f"Known: {', '.join(RESIDENCIES)}.")
     return name
 
 
@@ -41,6 +53,13 @@ Tokens = Annotated[
     typer.Option(
         min=1,
         help="Tokens per forward pass, padding included (micro-batch size); unset: by device. Another value rounds otherwise: keep to one.",
+    ),
+]
+Residency = Annotated[
+    str,
+    typer.Option(
+        help="How 4-bit weights are held: packed, dequantized (the same values, faster), or auto: dequantized if memory allows.",
+        callback=known_residency,
     ),
 ]
 Track = Annotated[
@@ -103,14 +122,16 @@ class ReportOptions:
     """Who publishes these."""
 
 
-def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
+def machine_of(device: Device = "auto", tokens: Tokens = None, residency: Residency = "auto", track: Track = "") -> Machine:
     """The machine that the command-line options describe."""
-    return Machine(device, tokens, track)
+    return Machine(device, tokens, residency, track)
 
 
-def machine_of_comparison(device: Device = "auto", tokens: Tokens = None, track: Track = "", unsafe_code: UnsafeCode = False) -> Machine:
+def machine_of_comparison(
+    device: Device = "auto", tokens: Tokens = None, residency: Residency = "auto", track: Track = "", unsafe_code: UnsafeCode = False
+) -> Machine:
     """The same for a verb that scores answers, which may be programs."""
-    return Machine(device, tokens, track, unsafe_code=unsafe_code)
+    return Machine(device, tokens, residency, track, unsafe_code=unsafe_code)
 
 
 def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = False, limit: Limit = None) -> RunOptions:

@@ -100,8 +100,8 @@ def open_model(work: Work, with_base: bool = False) -> Iterator[TransformersBack
     Raises:
         ModelError: the weights cannot be read, or the adapter does not fit them.
     """
-    with answering_model(work, with_base) as model, dense_weights.dequantized(model) as is_dense:
-        backend = TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, is_dense)
+    with answering_model(work, with_base) as model, dense_weights.dequantized(model, work.machine.residency) as weights:
+        backend = TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, weights.are_held)
         if "model" in work.inputs:
             backend.context_window = loading.configured_window(work.params["model"])
         yield backend

@@ -79,8 +79,8 @@ def by_transformers(tuned: FineTuned, form: Form, folder: Path, machine: Machine
     switches = spec.get("prompts", ""), spec.get("thinking", False)
     render = renderer.read_renderer(folder, spec["chat"], spec["trust_remote_code"], *switches)
     opened = merged(tuned, folder, machine) if form.merge else adapted(tuned, folder, machine)
-    with opened as model, dense_weights.dequantized(model) as is_dense:
-        backend = TransformersBackend(model, render, machine.tokens, is_dense)
+    with opened as model, dense_weights.dequantized(model) as weights:
+        backend = TransformersBackend(model, render, machine.tokens, weights.are_held)
         backend.eos_ids = end_ids(folder)
         library = "transformers" if form.merge else "peft on its base"
         yield Loaded(backend, render, library, lambda rows: target_logits(model, rows))

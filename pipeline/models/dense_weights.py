@@ -4,25 +4,71 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipeline.errors import MachineError
+
+
+class DenseWeights:
+    """The dequantized copies that 4-bit modules multiply by instead of their own weights."""
+
+    def __init__(self, linears: list[Any], is_required: bool) -> None:
+        """Make the copies.
+
+        Args:
+            linears: the Linear4bit modules.
+            is_required: whether the user asked for them, so that they stay when memory runs out.
+        """
+        self.linears = linears
+        self.is_required = is_required
+        for module in linears:
+            module.forward = dense_forward(module)
+
+    @property
+    def are_held(self) -> bool:
+        return bool(self.linears)
+
+    def drop(self) -> None:
+        """Go back to the 4-bit weights."""
+        for module in self.linears:
+            del module.forward
+        self.linears = []
+
+    def make_room(self) -> bool:
+        """Drop the copies because memory ran out; whether that freed any."""
+        if self.is_required or not self.are_held:
+            return False
+        self.drop()
+        return True
+
 
 @contextmanager
-def dequantized(model: Any) -> Iterator[bool]:
-    """Replace the 4-bit weights by dense ones of the same values while a model generates, if there is memory for them.
+def dequantized(model: Any, residency: str = "auto") -> Iterator[DenseWeights]:
+    """Multiply by dense copies of the 4-bit weights while this lasts. Their values, and so the answers and gradients, are the same bit
+    for bit.
 
-    Decoding multiplies few rows per step, so dequantizing every weight at every step would take most of the
-    time. The values, and so the answers, are the same bit for bit. Yields whether the weights are dense.
+    Decoding multiplies few rows per step, and a training step passes every weight twice, so dequantizing each time would take much of
+    the time.
+
+    Args:
+        residency: `auto`: copies are held if twice their size is free; `packed`: never; `dequantized`: always.
+
+    Raises:
+        MachineError: they are asked for and do not fit.
     """
     import bitsandbytes
 
     linears = [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
-    fits = 2 * sum(dense_bytes(module) for module in linears) < free_bytes(model.device)
-    for module in linears if fits else []:
-        module.forward = dense_forward(module)
+    needed, free = sum(map(dense_bytes, linears)), free_bytes(model.device)
+    if residency == "dequantized" and needed >= free:
+        raise MachineError(
+            f"--residency dequantized: the 4-bit weights take {needed / 1e9:.1f} GB dequantized, and {free / 1e9:.1f} GB are free",
+            "Leave the option out, and they stay in 4 bit where memory is short.",
+        )
+    is_held = residency == "dequantized" or (residency == "auto" and 2 * needed < free)
+    weights = DenseWeights(linears if is_held else [], residency == "dequantized")
     try:
-        yield fits
+        yield weights
     finally:
-        for module in linears if fits else []:
-            del module.forward
+        weights.drop()
 
 
 def dense_bytes(module: Any) -> int:

@@ -18,7 +18,7 @@ from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
 from pipeline.machine import Work
-from pipeline.models import adapters, loading, renderer, thinking
+from pipeline.models import adapters, dense_weights, loading, renderer, thinking
 from pipeline.progress import meter, say
 from pipeline.store import records
 from pipeline.store.folders import AdapterFolder, TrainFolder
@@ -47,7 +47,8 @@ def run(work: Work) -> dict[str, Any]:
     seed_everything(params["seed"])  # before the adapter exists: its weights may be random
     model = adapters.attach(base, params)
     try:
-        return train(work, model, TrainingData(train_rows, dev_rows, render.pad_id))
+        with dense_weights.dequantized(model, work.machine.residency) as weights:
+            return train(work, model, TrainingData(train_rows, dev_rows, render.pad_id), weights)
     finally:
         model.unload()
 
@@ -95,8 +96,11 @@ class TrainingData:
     """Pads the shorter rows of a batch."""
 
 
-def train(work: Work, model: Any, rows: TrainingData) -> dict[str, Any]:
+def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.DenseWeights) -> dict[str, Any]:
     """The whole training loop; writes the adapter and its curve into work.out, returns facts for the manifest.
+
+    Args:
+        weights: the base's weights, dropped where memory runs out.
 
     Raises:
         TrainingError: the loss is not finite, no gradient reaches the adapter, or one example does not fit into memory.
@@ -113,7 +117,7 @@ def train(work: Work, model: Any, rows: TrainingData) -> dict[str, Any]:
     state = training_state.TrainingState(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
-    passes = Passes(model, params["compute"], rows.pad_id, params["packing"])
+    passes = Passes(model, params["compute"], rows.pad_id, params["packing"], weights)
 
     with meter("training", steps, "steps") as progress, tracking.tracker(work) as track:
         progress.advance(state.step)
@@ -134,19 +138,22 @@ def train(work: Work, model: Any, rows: TrainingData) -> dict[str, Any]:
             track(measures, state.step)
             saver.save_if_due(state)
             progress.advance(1, f"loss {loss:.3f}")
-    return finish(work, model, state)
+    return finish(work, model, state) | {"dense": weights.are_held}
 
 
 class Passes:
     """Forward and backward passes at the recipe's precision, over padded rows or packed ones."""
 
-    def __init__(self, model: Any, compute_dtype: str, pad_id: int, packing: bool = False) -> None:
+    def __init__(
+        self, model: Any, compute_dtype: str, pad_id: int, packing: bool = False, weights: dense_weights.DenseWeights | None = None
+    ) -> None:
         from accelerate import Accelerator
 
         self.model = model
         self.pad_id = pad_id
         self.bf16 = compute_dtype == "bf16"
         self.packing = packing
+        self.weights = weights
         self.by_document = packing and document_attention.is_supported(model.get_base_model())
         self.attention_name = document_attention.NAME if self.by_document else "sdpa"
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
@@ -209,7 +216,8 @@ def optimizer_step(
 ) -> tuple[float, float]:
     """One optimizer step; returns its loss and the norm of its gradient before clipping.
 
-    Out of memory, it starts over with half the micro-batch: the optimizer batch stays the same.
+    Out of memory, it starts over over 4-bit weights where it held them dequantized, then with half the micro-batch: the optimizer batch
+    stays the same.
     """
     import torch
 
@@ -221,7 +229,10 @@ def optimizer_step(
         except torch.OutOfMemoryError:
             state.optimizer.zero_grad()
             training_state.set_random_state(generators)
-            state.micro_tokens = halve_micro_batch(state.micro_tokens, rows)
+            if passes.weights and passes.weights.make_room():
+                say("out of memory: the weights are held in 4 bit from now on, no more dequantized; results stay the same")
+            else:
+                state.micro_tokens = halve_micro_batch(state.micro_tokens, rows)
         torch.cuda.empty_cache()
     norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))
     check_step(loss, norm, state)
