@@ -1,7 +1,8 @@
 """The commands of the command line: parse, call, print.
 
 A UserError becomes its message and exit code 2; 3 if artifacts were altered, a page does not follow from its records, or an export
-loses more than its margin; and 4 if another version made that page, or it brings code that nobody trusted. A run of more than two hours
+loses more than its margin; and 4 if another version made that page, it brings code that nobody trusted, or jobs of a run that kept
+going failed. A run of more than two hours
 that nobody confirms ends with 2, too. Any other exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if it
 fails, 4 if it cannot be decided and 5 if a required task was not run.
 """
@@ -42,6 +43,7 @@ from pipeline.commands.options import (
     output_options_of,
     report_options_of,
     run_options_of,
+    sweep_options_of,
     with_options,
 )
 from pipeline.commands.quick_recipe import Question, with_recipe
@@ -107,7 +109,6 @@ def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions
 
 
 @app.command("compare")
-@app.command("sweep", help="Same as compare, for a recipe with a sweep: runs every point, and shared jobs once.")
 @with_options("machine", machine_of_comparison)
 @with_options("options", run_options_of)
 @with_options("question", Question)
@@ -123,9 +124,24 @@ def compare_verb(
 
     Without a recipe: compare what was fine-tuned elsewhere with --base, --adapter or --model, and --data.
     """
+    compare(with_recipe(recipe or [], question), store, machine, options, gate_file)
+
+
+@app.command("sweep")
+@with_options("machine", machine_of_comparison)
+@with_options("options", sweep_options_of)
+def sweep_verb(
+    machine: Machine, options: RunOptions, recipe: RecipeArguments, store: StoreFolder = Path(), gate_file: GateFile = None
+) -> None:
+    """Same as compare, for a recipe with a sweep: runs every point, and shared jobs once; goes on without jobs that fail."""
+    compare(recipe, store, machine, options, gate_file)
+
+
+def compare(recipe: list[str], store: Path, machine: Machine, options: RunOptions, gate_file: Path | None) -> None:
+    """Carry a recipe out, and show its report, judged by a gate where there is one."""
     from pipeline.commands import track_scores
 
-    call = parse_call(with_recipe(recipe or [], question), store, machine, options)
+    call = parse_call(recipe, store, machine, options)
     rules = load_gate(gate_file, call)
     report = make_report(call)
     track_scores.send(report, call.site.store, machine)

@@ -22,7 +22,17 @@ from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
 from pipeline.config.sweeps import Draw
 from pipeline.config.variants import Variant
 from pipeline.data import row_notes
-from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, rank_types, report_types, variant_types
+from pipeline.measures import (
+    cell_types,
+    class_types,
+    names,
+    pooled_types,
+    preliminary_types,
+    provenance_types,
+    rank_types,
+    report_types,
+    variant_types,
+)
 from pipeline.page import fmt
 from pipeline.store import cost_types, figure_types, score_types, slice_types
 
@@ -46,6 +56,7 @@ ROW_TYPES = (
     row_notes,
     provenance_types,
     rank_types,
+    preliminary_types,
     report_types,
     variant_types,
 )

@@ -6,6 +6,8 @@ UserError
   ModelError       a base model or an adapter cannot be used
   ArtifactError    a file on disk is missing, half written or altered
   MachineError     this computer lacks something that the work needs
+    OutOfMemoryError  a job does not fit into memory beside what else is there
+    DiskError         a disk refuses: it is full, read-only, or away
   TrainingError    a run cannot give a usable adapter: NaN, nothing to learn from, frozen loss
   ComparisonError  the answers cannot be compared: a dead adapter, a missing prediction
 """
@@ -38,6 +40,12 @@ class ArtifactError(UserError): ...
 
 
 class MachineError(UserError): ...
+
+
+class OutOfMemoryError(MachineError): ...
+
+
+class DiskError(MachineError): ...
 
 
 class TrainingError(UserError): ...

@@ -18,7 +18,7 @@ from pipeline import arms, stages
 from pipeline.config.recipe import Recipe, build
 from pipeline.data import general_text
 from pipeline.machine import Machine, Work
-from pipeline.page import cells, embedded_records, render, report_data
+from pipeline.page import cells, embedded_records, preliminary, render, report_data
 from pipeline.planning import measure_jobs
 from pipeline.planning.measure_jobs import COMPARE_KEYS
 from pipeline.stages import report, slice_examples
@@ -296,7 +296,8 @@ class Chartless(BuiltReport):
 
     def write(self) -> None:
         files, index = embedded_records.embed(self.work)
-        content = report_data.report(self.work.params["recipe"], cells.open_cells(self.work), files, self.work.params.get("limit"))
+        recipe, opened = self.work.params["recipe"], cells.open_cells(self.work)
+        content = report_data.report(recipe, opened, files, preliminary.of(recipe, opened, self.work.params.get("limit")))
         self.html, self.md = render.page(content, files, placeholder_charts(content), index), render.markdown(content)
         self.json = json.loads(json.dumps(content))
 

@@ -59,7 +59,13 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> PlannedReport:
 
 def test_the_page_names_what_is_missing_and_gives_no_verdict(planned: PlannedReport) -> None:
     report = planned.partial.folder.data()
-    assert report["preliminary"] | {"sentence": ""} == {"kind": "not finished", "limit": None, "unfinished": TASKS[1:], "sentence": ""}
+    assert report["preliminary"] | {"sentence": ""} == {
+        "kind": "not finished",
+        "limit": None,
+        "unfinished": TASKS[1:],
+        "reasons": ["", ""],
+        "sentence": "",
+    }
     assert [cell["task"] for cell in report["cells"]] == TASKS[:1]
     assert report["verdicts"] == {"no verdict": 1}
     words = {cell["headline"]["verdict"] for cell in report["cells"]} | {row["verdict"] for row in report["claims"] + report["rules"]}

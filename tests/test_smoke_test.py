@@ -46,7 +46,7 @@ def test_a_smoke_test_stands_apart_and_says_so(tmp_path: Path, model: dict[str, 
     assert "Smoke test: Do pets say yes?" in printed
     (page,) = (tmp_path / "smoke" / "data" / "report").glob("*/report.html")
     report = json.loads(page.with_name("report.json").read_text("utf-8"))
-    assert report["preliminary"] == {"kind": "smoke test", "limit": 2, "unfinished": [], "sentence": sentence}
+    assert report["preliminary"] == {"kind": "smoke test", "limit": 2, "unfinished": [], "reasons": [], "sentence": sentence}
     assert report["cells"][0]["comparisons"][0]["n"] == 2
     assert "<h1>Smoke test: Do pets say yes?</h1>" in page.read_text("utf-8")
     assert page.with_name("report.md").read_text("utf-8").startswith("# Smoke test: Do pets say yes?")

@@ -195,6 +195,7 @@ def test_a_store_that_vanishes_is_told(hostile, tmp_path, monkeypatch):
         Path(path).read_bytes()
 
     monkeypatch.setattr("pipeline.store.artifact.file_hashes", vanish)
+    monkeypatch.setattr(disk, "WAITS", (0.01,))
     with pytest.raises(MachineError, match="is gone: something else deleted it"):
         project.carry_out(hostile[0], tmp_path / "store", stages={"prepare"})
 

@@ -1,6 +1,6 @@
 """Turns the arguments of a verb into a recipe, its jobs and its site, and carries the jobs out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pipeline.commands import long_runs, preflight, slice_check, views
 from pipeline.commands.options import RunOptions
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.probes import Probes
+from pipeline.commands.run_incomplete import RunIncompleteError
 from pipeline.commands.run_log import RunLog
 from pipeline.commands.verbs import STOPPED
 from pipeline.config import recipe as recipes
@@ -23,7 +24,7 @@ from pipeline.planning.job import Job
 from pipeline.planning.plan import plan
 from pipeline.progress import Terminal
 from pipeline.references import endpoint
-from pipeline.runner import Site, find, run
+from pipeline.runner import Failures, Site, find, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import ADAPTER_STAGES, Artifact, Store, canonical
 
@@ -96,8 +97,14 @@ def with_dependencies(jobs: list[Job], wanted: Collection[str | Job]) -> list[Jo
 
 
 def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
+    """The artifacts of all jobs that are wanted and of what they need.
+
+    Raises:
+        RunIncompleteError: the run kept going after a job had failed.
+        whatever the first failing job raised, if it does not keep going.
+    """
     jobs = with_dependencies(call.jobs, {*wanted, slice_check.STAGE})
-    artifacts = {job: find_artifact(call, job) for job in jobs}
+    artifacts = find_artifacts(call, jobs)
     preflight.check(call.recipe, artifacts, call.site)
     if not call.options.is_confirmed:
         long_runs.confirm(artifacts, call.site.machine)
@@ -105,13 +112,14 @@ def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
     log = RunLog(out, jobs, call.options.detail)
     partial = PartialReport(call.jobs[-1], call.site, log.say)
     observers = (log, slice_check.SliceCheck(jobs), Probes(jobs, call.site), partial)
+    failures = Failures(call.options.retries, call.options.keep_going, log.tell_failure)
 
     def notify(event: str, job: Job, artifact: Artifact | None) -> None:
         for observer in observers:
             observer(event, job, artifact)
 
     try:
-        finished = run(jobs, call.site, notify)
+        finished = run(jobs, call.site, notify, failures=failures)
     except KeyboardInterrupt:
         out.print(STOPPED, soft_wrap=True)
         raise typer.Exit(130) from None
@@ -119,6 +127,10 @@ def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
         partial.bring_up_to_date()
         raise
     log.finish()
+    if failures.causes:
+        if call.jobs[-1] in jobs and partial.write_holes(failures.causes):
+            views.print_report(out, partial.folder)
+        raise RunIncompleteError(jobs, finished, failures.causes)
     return finished
 
 
@@ -148,6 +160,19 @@ def make_report(call: Call) -> Artifact:
     report = artifacts[call.jobs[-1]]
     views.write_cards(report, [artifact for job, artifact in artifacts.items() if job.stage in ADAPTER_STAGES])
     return report
+
+
+def find_artifacts(call: Call, jobs: Sequence[Job]) -> dict[Job, Artifact | None]:
+    """The artifact of every job, if it and all its inputs are in the store.
+
+    Args:
+        jobs: each after its inputs, which are among them.
+    """
+    present: dict[Job, Artifact | None] = {}
+    for job in jobs:
+        inputs = {name: artifact for name, source in job.inputs if (artifact := present[source])}
+        present[job] = find(job, inputs, call.site.store) if len(inputs) == len(job.inputs) else None
+    return present
 
 
 def find_artifact(call: Call, job: Job) -> Artifact | None:

@@ -75,6 +75,16 @@ Yes = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List cached jobs, too.")]
+Retries = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Try a job up to N times more after a crash, too little memory or a disk that refuses.")
+]
+KeepGoing = Annotated[
+    bool,
+    typer.Option(
+        "--keep-going/--no-keep-going",
+        help="When a job fails, run all that does not depend on it; the report names what is missing, and the exit code is 4.",
+    ),
+]
 Partial = Annotated[bool, typer.Option("--partial", help="Write the page of the tasks that are finished, without a verdict.")]
 Limit = Annotated[
     int | None,
@@ -106,6 +116,10 @@ class RunOptions:
     detail: Detail = "normal"
     limit: int | None = None
     """Examples per task, at most, of a smoke test."""
+    retries: int = 0
+    """Further tries of a job that fails by something that may pass."""
+    keep_going: bool = False
+    """Whether a job that fails ends only what depends on it."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +148,28 @@ def machine_of_comparison(
     return Machine(device, tokens, residency, track, unsafe_code=unsafe_code)
 
 
-def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = False, limit: Limit = None) -> RunOptions:
-    """How a run asks and prints, and on how much of the data, by the command-line options."""
-    return RunOptions(yes, "quiet" if quiet else "verbose" if verbose else "normal", limit)
+def run_options_of(
+    yes: Yes = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    limit: Limit = None,
+    retries: Retries = 0,
+    keep_going: KeepGoing = False,
+) -> RunOptions:
+    """How a run asks, prints and fails, and on how much of the data, by the command-line options."""
+    return RunOptions(yes, "quiet" if quiet else "verbose" if verbose else "normal", limit, retries, keep_going)
+
+
+def sweep_options_of(
+    yes: Yes = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    limit: Limit = None,
+    retries: Retries = 0,
+    keep_going: KeepGoing = True,
+) -> RunOptions:
+    """The same for a sweep, which goes on without a job that fails."""
+    return run_options_of(yes, quiet, verbose, limit, retries, keep_going)
 
 
 def output_options_of(quiet: Quiet = False, verbose: Verbose = False, limit: Limit = None) -> RunOptions:

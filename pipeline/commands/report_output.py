@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from pipeline.commands import gate_rules, views
-from pipeline.commands.call import Call, find_artifact, out
+from pipeline.commands.call import Call, find_artifacts, out
 from pipeline.commands.partial_report import PartialReport, write
 from pipeline.errors import ArtifactError, RecipeError
 from pipeline.store.artifact import Artifact
@@ -18,7 +18,9 @@ def show_partial_report(call: Call) -> None:
         ArtifactError: none is.
     """
     partial = PartialReport(call.jobs[-1], call.site, lambda _: None)
-    partial.artifacts = {job: artifact for job in call.jobs if (artifact := find_artifact(call, job))}
+    for job, artifact in find_artifacts(call, call.jobs).items():
+        if artifact:
+            partial.add(job, artifact)
     if not (cells := partial.finished()):
         raise ArtifactError(f"{call.recipe.name}: no task is finished yet", "Let the run go on until the first comparison.")
     write(partial.folder, partial.report, partial.artifacts, cells)

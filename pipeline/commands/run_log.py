@@ -1,7 +1,7 @@
 """Prints the jobs of a run as they start and end: cached ones in one line, the time left, and each arm's score as soon as it is known."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Literal
@@ -10,9 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline import arms, metrics, stages
+from pipeline.commands.run_incomplete import cause_line
+from pipeline.commands.verbs import traceback_file
 from pipeline.data import inline
+from pipeline.errors import UserError
 from pipeline.page import fmt, training_section
 from pipeline.planning.job import Job
+from pipeline.progress import Terminal
 from pipeline.scoring import scoring
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
@@ -30,6 +34,8 @@ class RunLog:
     def __init__(self, out: Console, jobs: Sequence[Job], detail: Detail) -> None:
         self.out = out
         self.jobs = jobs
+        self.numbers = {job: number for number, job in enumerate(jobs, 1)}
+        self.stages_left = Counter(job.stage for job in jobs)
         self.detail = detail
         self.start = time.monotonic()
         self.cached = 0
@@ -40,11 +46,12 @@ class RunLog:
     def __call__(self, event: str, job: Job, artifact: Artifact | None) -> None:
         if artifact is not None:
             self.artifacts[job] = artifact
+            self.stages_left[job.stage] -= 1
         if event == "have":
             self.cached += 1
         if self.detail == "quiet":
             return
-        number = f"[{self.jobs.index(job) + 1}/{len(self.jobs)}]"
+        number = f"[{self.numbers[job]}/{len(self.jobs)}]"
         if artifact is None:
             self.print_cached()
             self.out.print(Text.assemble((f"{number:>9}", "dim"), " ", (f"{job.stage:{stages.NAME_WIDTH}}", "bold"), f" {job.label}"))
@@ -59,6 +66,19 @@ class RunLog:
         """A line that is of no job."""
         if self.detail != "quiet":
             self.out.print(Text(f"{INDENT}{text}", "dim"), soft_wrap=True)
+
+    def tell_failure(self, job: Job, error: BaseException, number: int) -> None:
+        """A line on a job that failed, whatever the detail; of an error of ours also where its traceback is.
+
+        Args:
+            number: of the further try that follows; 0: none does.
+        """
+        self.print_cached()
+        what = f"failed, try {number + 1} follows" if number else "failed"
+        line = f"{job.stage} {job.label} {what}: {cause_line(error)}"
+        if not isinstance(error, UserError) and not number:
+            line += f" (the traceback: {traceback_file(error)})"
+        Terminal(stderr=True).print(Text(f"{f'[{self.numbers[job]}/{len(self.jobs)}]':>9} {line}", "red"), soft_wrap=True)
 
     def finish(self) -> None:
         """Say how many jobs were cached, unless that was said."""
@@ -83,10 +103,10 @@ class RunLog:
 
     def seconds_left(self) -> float | None:
         """By the mean duration of the finished jobs of each stage; None where a stage to come has not run yet."""
-        stages_left = [job.stage for job in self.jobs if job not in self.artifacts]
-        if not stages_left or any(stage not in self.seconds for stage in stages_left):
+        left = {stage: count for stage, count in self.stages_left.items() if count}
+        if not left or any(stage not in self.seconds for stage in left):
             return None
-        return sum(fmean(self.seconds[stage]) for stage in stages_left)
+        return sum(count * fmean(self.seconds[stage]) for stage, count in left.items())
 
     def results(self, job: Job, artifact: Artifact) -> list[str]:
         """What a finished job shows already: the loss curve of an adapter, or the score of an arm."""

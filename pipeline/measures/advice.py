@@ -14,8 +14,9 @@ from pipeline.measures.cell_types import CellRow
 from pipeline.measures.claims import Claim
 from pipeline.measures.evidence import Evidence
 from pipeline.measures.failure_causes import Cause
+from pipeline.measures.preliminary_types import NoVerdictKind
 from pipeline.measures.provenance_types import AdapterRow
-from pipeline.measures.report_types import ClaimKind, NoVerdictKind, StatementKind
+from pipeline.measures.report_types import ClaimKind, StatementKind
 from pipeline.measures.rules import Rule, RuleName, hallucination, rule_of, rules
 from pipeline.scoring.verdict import (
     ABOVE_BASE,

@@ -4,6 +4,7 @@ from typing import Any, Literal, TypedDict
 
 from pipeline.measures.cell_types import CellRow, Run
 from pipeline.measures.pooled_types import Overview, PublishedMean
+from pipeline.measures.preliminary_types import Preliminary
 from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment, Setup
 from pipeline.measures.variant_types import VariantTable
 from pipeline.scoring.verdict import Correction, Verdict
@@ -16,7 +17,6 @@ ClaimUnit = Literal["score", "nats/token"]
 RuleKind = Literal["lift", "training effect", "non-inferiority", "equivalence", "hallucination", "request price", "break-even"]
 Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
 Side = Literal["above", "below"]
-NoVerdictKind = Literal["not finished", "smoke test"]
 StatementKind = Literal[
     "nothing claimed",
     "not finished",
@@ -322,17 +322,6 @@ class Conclusions(TypedDict):
     """The rules behind the advice."""
     summary: list[SummarySentence]
     """The verdict in one paragraph, sentence by sentence."""
-
-
-class Preliminary(TypedDict):
-    """Why a report has no verdict: it is not final."""
-
-    kind: NoVerdictKind
-    limit: int | None
-    """Examples per task, at most, of a smoke test."""
-    unfinished: list[str]
-    """The tasks and points of the sweep without a result."""
-    sentence: str
 
 
 class OutsideFigures(TypedDict):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MachineError, ModelError, UserError
+from pipeline.errors import ModelError, OutOfMemoryError, UserError
 from pipeline.models import base_model
 from pipeline.models.dense_weights import dense_values
 from pipeline.models.linears import is_linear, is_transposed
@@ -83,7 +83,7 @@ def load_fault(folder: Path, device: Any, error: Exception) -> UserError:
 
     message = " ".join(str(error).split())[:300]
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in message:
-        return MachineError(f"{folder} does not fit into the memory of {device}", "Take a smaller base or a larger device.")
+        return OutOfMemoryError(f"{folder} does not fit into the memory of {device}", "Take a smaller base or a larger device.")
     if isinstance(error, SafetensorError | OSError | RuntimeError):
         return ModelError(
             f"the weights in {folder} cannot be read: {message}", "Fetch the model again; a file may be incomplete or damaged."

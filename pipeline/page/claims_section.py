@@ -8,8 +8,9 @@ from pipeline.arms import Constraint
 from pipeline.measures import advice, claims, failure_causes, names
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.claims import Claim, ClaimCell
+from pipeline.measures.preliminary_types import Preliminary
 from pipeline.measures.provenance_types import AdapterRow
-from pipeline.measures.report_types import ClaimRow, Conclusions, Preliminary
+from pipeline.measures.report_types import ClaimRow, Conclusions
 from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, json_safe

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from pipeline.config.recipe import build
 from pipeline.config.schema import task_name
-from pipeline.measures.report_types import NoVerdictKind, Preliminary, Report
+from pipeline.measures.preliminary_types import NoVerdictKind, Preliminary
+from pipeline.measures.report_types import Report
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import canonical
@@ -14,29 +15,37 @@ MAX_NAMED = 6
 """Up to this many unfinished tasks are named in the sentence; the list has all."""
 
 
-def of(recipe: JsonObject, cells: Sequence[Cell], limit: int | None) -> Preliminary | None:
+def of(recipe: JsonObject, cells: Sequence[Cell], limit: int | None, holes: Sequence[JsonObject] = ()) -> Preliminary | None:
     """Why a report of these cells has no verdict; None if every task of the recipe is among them, with all its examples.
 
     Args:
         limit: examples per task of a smoke test.
+        holes: `{task, point, why}` of every cell that a failed job stands in the way of.
     """
+    causes = {canonical([hole["task"], hole["point"]]): str(hole["why"]) for hole in holes}
     present = {canonical([cell.task, cell.point]) for cell in cells}
     wanted = [(coordinates, task) for coordinates, point in build(recipe).points() for task in point.tasks]
-    rows = [(task_name(task), coordinates) for coordinates, task in wanted]
-    unfinished = [
-        f"{task}, {fmt.coordinates(coordinates)}" if coordinates else task
-        for task, coordinates in rows
-        if canonical([task, coordinates]) not in present
-    ]
+    all_cells = [(task_name(task), coordinates) for coordinates, task in wanted]
+    missing = [(task, coordinates) for task, coordinates in all_cells if canonical([task, coordinates]) not in present]
+    unfinished = [f"{task}, {fmt.coordinates(coordinates)}" if coordinates else task for task, coordinates in missing]
+    reasons = [causes.get(canonical([task, coordinates]), "") for task, coordinates in missing]
     if not unfinished and limit is None:
         return None
+    labels = [f"{label} ({reason})" if reason else label for label, reason in zip(unfinished, reasons, strict=True)]
     kind: NoVerdictKind = "not finished" if limit is None else "smoke test"
-    return {"kind": kind, "limit": limit, "unfinished": unfinished, "sentence": sentence(limit, unfinished, len(rows))}
+    return {"kind": kind, "limit": limit, "unfinished": unfinished, "reasons": reasons, "sentence": sentence(limit, labels, len(all_cells))}
 
 
 def title_prefix(report: Report) -> str:
     """What stands in front of the title of a report that is not final."""
     return f"{report['preliminary']['kind'].capitalize()}: " if report["preliminary"] else ""
+
+
+def rows(report: Report) -> list[tuple[str, str, str]]:
+    """Of every cell that is missing its label, `failed` or `not finished`, and why it failed."""
+    state = report["preliminary"]
+    pairs = zip(state["unfinished"], state["reasons"], strict=True) if state else ()
+    return [(label, "failed" if reason else "not finished", reason) for label, reason in pairs]
 
 
 def sentence(limit: int | None, unfinished: Sequence[str], cells: int) -> str:

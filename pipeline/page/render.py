@@ -183,7 +183,7 @@ def common_variables(report: Report) -> JsonObject:
         "no_verdict": NO_VERDICT,
         "regressed": REGRESSED,
         "state": preliminary.title_prefix(report),
-        "unfinished": report["preliminary"]["unfinished"] if report["preliminary"] else [],
+        "unfinished": preliminary.rows(report),
         "suites": [
             (cell, {**suite, "verdict": verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)})
             for cell in report["cells"]

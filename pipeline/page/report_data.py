@@ -4,6 +4,7 @@ from collections.abc import Container
 
 from pipeline.measures import names
 from pipeline.measures.cell_types import CellRow, ExamplesRow, SlicingRow
+from pipeline.measures.preliminary_types import Preliminary
 from pipeline.measures.report_types import Report
 from pipeline.page import (
     arms_section,
@@ -21,7 +22,6 @@ from pipeline.page import (
     other_tasks_section,
     pairs_section,
     predictions_section,
-    preliminary,
     published_section,
     rank_section,
     setup_section,
@@ -46,14 +46,13 @@ def source_of(cell: Cell) -> str:
     return str(source.get("sha256") or (canonical(source) if source.get("hub") else cell.name))
 
 
-def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], limit: int | None = None) -> Report:
+def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], not_final: Preliminary | None = None) -> Report:
     """report.json.
 
     Args:
         embedded_ids: ids of the files that the page embeds.
-        limit: examples per task of a smoke test.
+        not_final: why it has no verdict, as preliminary.of() says.
     """
-    not_final = preliminary.of(recipe, cells, limit)
     correction = claims_section.correction_of(recipe, not_final)
     judged = claims_section.judge(cells, recipe, not_final)
     comparisons, claims = judged.comparisons, judged.claims
@@ -84,7 +83,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
         "summary": [*opening_section.section(rows, together, learning), *conclusions["summary"]],
         "overview": together,
         "cells": rows,
-        **published_section.section(cells, comparisons, recipe, is_smoke_test=not_final is not None and limit is not None),
+        **published_section.section(cells, comparisons, recipe, is_smoke_test=not_final is not None and not_final["limit"] is not None),
         "other_tasks": matrix_section.section(rows, claims_section.suite_verdicts(conclusions)),
         "variants": [] if not_final else pairs_section.section(cells, comparisons, recipe),
         "sweep": sweep_section.section(recipe, rows, adapters),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.measures import slice_verdicts
 from pipeline.measures.cell_types import CellRow, SliceRow, SlicingRow
-from pipeline.measures.report_types import Preliminary, Report
+from pipeline.measures.preliminary_types import Preliminary
+from pipeline.measures.report_types import Report
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, json_safe
 from pipeline.page.claims_section import comparison_keys, correction_of

@@ -25,6 +25,17 @@ class Job:
     """The parameters as canonical JSON."""
     inputs: tuple[tuple[str, "Job"], ...] = ()
 
+    def __hash__(self) -> int:
+        return self.own_hash
+
+    @cached_property
+    def own_hash(self) -> int:
+        """Taken once: the hash of a job is that of all jobs below it."""
+        return hash((self.stage, self.params_json, self.inputs))
+
+    def __reduce__(self) -> tuple[type["Job"], tuple[str, str, str, tuple[tuple[str, "Job"], ...]]]:
+        return Job, (self.stage, self.label, self.params_json, self.inputs)  # without the hash, which differs from process to process
+
     @cached_property
     def params(self) -> Params:
         return cast(Params, json.loads(self.params_json))

@@ -60,12 +60,13 @@ def write_page(work: Work) -> None:
 def build(work: Work) -> Built:
     """The report of the cells in the params; without all that the recipe asks for, it says so and has no verdict."""
     # only here, as a plan asks every stage what it needs and must not wait for the charts
-    from pipeline.page import charts_arms, charts_lift, charts_scores, charts_training, embedded_records, render, report_data
+    from pipeline.page import charts_arms, charts_lift, charts_scores, charts_training, embedded_records, preliminary, render, report_data
 
     work = replace(work, params=without_folders(work.params))
     opened = open_cells(work)
     files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
-    report = report_data.report(work.params["recipe"], opened, files, work.params.get("limit"))
+    not_final = preliminary.of(work.params["recipe"], opened, work.params.get("limit"), work.params.get("holes", ()))
+    report = report_data.report(work.params["recipe"], opened, files, not_final)
     charts = charts_scores.draw_all(report) | charts_training.draw_all(report) | charts_lift.draw_all(report) | charts_arms.draw_all(report)
     return Built(report, opened, charts, render.page(report, files, charts, index))

@@ -1,12 +1,14 @@
-"""Explains disk errors: full, read-only, file too large, no permission, a link loop, or a store that was deleted."""
+"""Explains disk errors: full, read-only, file too large, no permission, a link loop, a deleted store; waits for a store that is away."""
 
 import errno
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from pipeline.errors import MachineError, UserError
+from pipeline.errors import DiskError, UserError
 from pipeline.progress import say
 
 CHOOSE_FOLDER = "Choose another folder with --store."
@@ -25,10 +27,21 @@ EXPLANATIONS = {
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter folder with --store, or a shorter name in the recipe."),
     errno.EIO: ("the disk reports an error", "Look at the disk, and run the same command again."),
     errno.ESTALE: ("the network disk has lost it", "Mount it again, and run the same command again."),
+    errno.ENOTCONN: ("the network disk is not connected", "Mount it again, and run the same command again."),
+    errno.ETIMEDOUT: ("the network disk does not answer", "Look at the network, and run the same command again."),
+    errno.EHOSTDOWN: ("the machine that has the disk is down", "Run the same command again when it is up."),
+    errno.EHOSTUNREACH: ("the machine that has the disk cannot be reached", "Look at the network, and run the same command again."),
     errno.EMFILE: ("too many files are open", "Raise the limit (`ulimit -n`), and run the same command again."),
 }
 """Error number to (what is wrong, what to do)."""
 WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+OF_SOCKETS_TOO = (errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH)
+"""Error numbers that are of a disk only if they come with the name of a file."""
+AWAY = (errno.EIO, errno.ESTALE, *OF_SOCKETS_TOO)
+"""What a network disk answers while it is away."""
+WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between the tries to reach a disk that is away: a minute in all."""
+Result = TypeVar("Result")
 RUST_ERROR_NUMBER = re.compile(r"os error (\d+)|Os \{ code: (\d+)")
 """How libraries written in Rust print an errno."""
 
@@ -50,20 +63,60 @@ def explain_disk_errors(folder: Path) -> Iterator[None]:
         raise
 
 
-def explanation(error: BaseException, folder: Path) -> MachineError | None:
+def explanation(error: BaseException, folder: Path) -> DiskError | None:
     """What a user can do about a disk error; None for any other error."""
     number, name = number_of(error)
     if number == errno.ENOENT and not folder.exists():
-        return MachineError(f"{folder} is gone: something else deleted it, or its disk was taken away", "Run the same command again.")
+        return gone(folder)
     if number not in EXPLANATIONS:
         return None
     problem, remedy = EXPLANATIONS[number]
     verb = "write to" if number in WRITE_ERRORS else "use"
-    return MachineError(f"cannot {verb} {name or folder}: {problem}", remedy)
+    return DiskError(f"cannot {verb} {name or folder}: {problem}", remedy)
+
+
+def patiently(action: Callable[[], Result], folder: Path) -> Result:
+    """What the action returns; while the disk of the folder is away, wait for it and act again, up to a minute.
+
+    Args:
+        folder: there before; a disk on which it is not there is away. Nothing is written in its place.
+
+    Raises:
+        DiskError: it is still away after the last wait.
+        whatever the action raises while the disk is there.
+    """
+    for seconds in (*WAITS, None):
+        try:
+            with explain_disk_errors(folder):
+                folder.stat()
+                return action()
+        except Exception as error:
+            if not is_away(error, folder):
+                raise
+            if seconds is None:
+                raise error if isinstance(error, DiskError) else gone(folder) from error
+            say(f"  {folder} cannot be reached; trying again in {seconds:g} s")
+            time.sleep(seconds)
+    raise AssertionError("the last try returns or raises")
+
+
+def is_away(error: Exception, folder: Path) -> bool:
+    """Whether an error comes of a disk that may be back soon."""
+    try:
+        folder.stat()
+    except OSError:
+        return True
+    return isinstance(error, OSError | DiskError) and number_of(error)[0] in AWAY
+
+
+def gone(folder: Path) -> DiskError:
+    return DiskError(f"{folder} is gone: something else deleted it, or its disk was taken away", "Run the same command again.")
 
 
 def number_of(error: BaseException) -> tuple[int | None, str | None]:
     """The errno and file name of a disk error, also if a library wrapped it in an exception of its own."""
+    if isinstance(error, OSError) and error.errno in OF_SOCKETS_TOO and error.filename is None:
+        return None, None
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno, None if error.filename is None else str(error.filename)
     if match := RUST_ERROR_NUMBER.search(str(error)):
