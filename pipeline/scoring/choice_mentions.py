@@ -9,7 +9,7 @@ from typing import NamedTuple
 import regex
 
 from pipeline.metrics import numbers, words
-from pipeline.scoring import negation
+from pipeline.scoring import choice_idioms, negation
 from pipeline.scoring.answer_text import ANSWER_CUES, MARKUP, cues, unified
 from pipeline.store.records import Example
 
@@ -19,8 +19,15 @@ WORD_SEPARATOR = r"[\s_\-‐‑–]+"
 UNSPACED_SCRIPTS = f"[{words.UNSPACED_SCRIPTS}]"
 LETTER = rf"[\w--{UNSPACED_SCRIPTS}]"
 """A character that continues a word of a script with blanks."""
-ARTICLES = regex.compile(r"[AEIOUY]")
-"""Capital letters that are words of their own in some language."""
+ARTICLES = regex.compile(r"[AEIOUYАВИКОСУЯ]")
+"""Capital letters that are words of their own in some language, as the Latin A and the Cyrillic В."""
+LETTERS = r"[\p{Latin}\p{Cyrillic}]"
+VERB_AFTER = regex.compile(
+    r"^\s+(?:over|to|than|rather|instead|beats|outperforms|wins|loses|gives|answers|provides|makes|addresses|explains|covers|offers|needs|"
+    r"fails|lacks|ignores|misses|contains|includes|follows|uses|shows|matches|fits|goes|states|has|does)(?!\w)"
+)
+"""What follows a letter that is a choice and no article: a verb of the third person, or a comparison."""
+NOUNS = r"(?:option|choice|letter|answer|response|assistant|model|output|completion|candidate|summary|translation|version|ending)"
 JOINED_BEFORE = regex.compile(rf"(?:^|[^{words.UNSPACED_SCRIPTS}\p{{Hangul}}]|[选選是为為答案择擇项項はがで은는]|คือ)$", FLAGS)
 JOINED_AFTER = regex.compile(
     rf"^(?:$|[^{words.UNSPACED_SCRIPTS}\p{{Hangul}}]|[项項选選是。はがで]|입니다|이다|이에요|예요|번|[이가은는](?!\w))", FLAGS
@@ -40,7 +47,9 @@ NO_AFTER_CUE = regex.compile(
     FLAGS,
 )
 """What comes before a `no` that is an answer though a word follows; `there is no limit` and `it is no longer` are none."""
-NO_BEFORE_REASON = regex.compile(r"^\s+(?:because|since|as|and|but|so|porque|perché|car|parce)\b", FLAGS)
+COUNTED = regex.compile(r"^\s+of\s+(?:the|these|those|them)\b", FLAGS)
+"""What follows a number that counts something: `2 of the 3 are false`."""
+NO_BEFORE_REASON = regex.compile(r"^\s+(?:because|since|as|and|but|so|in|if|when|porque|perché|car|parce)\b", FLAGS)
 WORD_BEFORE = regex.compile(r"(?<![\w'])(\p{L}[\p{L}'-]+)[^\S\n]+$")
 """The word right before a letter or digit, in the same line and without markup between."""
 LETTERS_BEFORE = regex.compile(r"(?:(?<!\w)\w\s*(?:,|/|&|\band\b|\bor\b)\s*)+$", FLAGS)
@@ -131,12 +140,16 @@ def mentions(part: str, example: Example) -> list[Mention]:
 def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> bool:
     """Whether a word that equals a choice is meant as one; letters: all choices are single characters."""
     before, word, after = part[: span[0]], part[span[0] : span[1]], part[span[1] :]
+    if choice_idioms.is_other_word(part, span, name):
+        return False
     if letters and name.isascii() and not (JOINED_BEFORE.search(before) and JOINED_AFTER.match(after)):
         return False
-    if len(name) == 1 and name.isascii() and name.isalpha() and (letters or ARTICLES.match(word.upper())):
+    if len(name) == 1 and regex.fullmatch(LETTERS, name) and (letters or ARTICLES.match(word.upper())):
         return is_letter(before, word, after)
     if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 occur inside many words
         return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))
+    if name.isdecimal() and COUNTED.match(after):
+        return False
     if name.casefold() == "no":
         return not LOWER_NO.match(after) or bool(NO_AFTER_CUE.search(before)) or bool(NO_BEFORE_REASON.match(after))
     return True
@@ -156,11 +169,12 @@ def ends_a_name(before: str, cue_words: frozenset[str]) -> bool:
 
 def is_letter(before: str, word: str, after: str) -> bool:
     """Whether a single letter is an option: not an article, a pronoun or a variable."""
-    named = regex.search(rf"(?:\b(?:option|choice|letter|answer)|[(\[]|{COPULA})[\s*\"'(\[]*$", before, FLAGS)
+    named = regex.search(rf"(?:\b{NOUNS}|[(\[]|{COPULA})[\s*\"'(\[]*$", before, FLAGS)
     closed = regex.match(r"\s*[\"'*_`]*(?:[)\].:,;!?]|$|\n)", after)
     at_start = regex.search(rf"(?:^|\n){MARKUP}$", before)
     if word.islower():
         return bool(closed and (named or at_start))
     if ARTICLES.match(word) and regex.match(rf"\s+(?!{VERBS}\b)[\p{{Ll}}\d]", after):
-        return bool(regex.search(r"\b(?:option|choice|letter|answer)\s+[*\"'(\[]*$", before, FLAGS))
+        is_inside = word != "I" and regex.search(r"[\p{Ll}][,;]?[^\S\n]+$", before)  # where an article has a small letter
+        return bool(is_inside or VERB_AFTER.match(after) or regex.search(rf"\b{NOUNS}\s+[*\"'(\[]*$", before, FLAGS))
     return True

@@ -23,6 +23,7 @@ from pipeline.scoring.answer_text import (
     unified,
     without_cue,
 )
+from pipeline.scoring.choice_doubt import CONDITION, OR_BEHIND, SHARE_AFTER, SHARE_BEFORE, is_doubtful
 from pipeline.scoring.choice_mentions import ANSWER_NOUNS, COPULA, FLAGS, Mention, label_pattern, mentions, ordered, pattern
 from pipeline.store.records import Example
 
@@ -32,8 +33,6 @@ LIST_SEPARATOR = regex.compile(
 """Separates two labels of a list."""
 SENTENCE_BREAK = regex.compile(r"[\"'*_`)]*[.!]\s+[\"'*_`(]*")
 ENDS_SENTENCE = regex.compile(r"^[*_`\"']*(?:[.!](?:\s|$)|\s*(?:\n|$))")
-CONDITION = regex.compile(r"^[\"'*_`]*,?\s+(?:if|unless|were|had)\b", FLAGS)
-"""What follows a choice that would be the answer in another case."""
 PREDICATE = regex.compile(r"^[\"'*_`)]*\s+(?:is|was|are|were|would|has|does|can|should)\b", FLAGS)
 """What follows a choice that begins a clause of its own, and so no list goes on with it."""
 BULLETED, LINE_END = regex.compile(r"(?:^|\n)\s*[-*•·▪◦]\s+[*_`\"']*$"), regex.compile(r"^[*_`\"'.!]*\s*(?:\n|$)")
@@ -52,6 +51,9 @@ BEST = (
     r"(?:the\s+(?!(?:re|te|we|gue|reque|intere|conte|que)st)\w+est|"
     r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match))"
 )
+SUPERLATIVE = regex.compile(r"the\s+(\w+est)\s+(?!(?:is|was|one|option|choice|match|answer|fit)\b)\w", FLAGS)
+GENERAL = ("best", "closest", "nearest", "likeliest", "strongest", "safest", "fittest", "clearest", "latest")
+"""Superlatives by which any answer may be called."""
 CHOICE_PHRASE = (
     r"(?:i(?:'d|\s+would|'ll|\s+will|'m\s+going\s+to|\s+am\s+going\s+to)?\s+(?:say|think|guess|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for|"
     r"(?:call|rate|label|classify|categori[sz]e|tag|consider|mark)\s+(?:it|this|that|the\s+\w+)(?:\s+(?:as|under))?)|"
@@ -68,19 +70,6 @@ CORRECT = regex.compile(
     r"|^[)\]\"'*]*\s+it\s+is\s*(?:$|[.!\n])",
     FLAGS,
 )
-SHARE = r"(\d{1,3}(?:\.\d+)?(?=\s?%)|0?\.\d+|[01](?:\.0+)?(?![\w.]))\s?%?"
-SHARE_AFTER, SHARE_BEFORE = regex.compile(rf"^[\s\"'*_`:=(|–—-]*{SHARE}"), regex.compile(rf"(?<![\w.]){SHARE}\s*[\"'*_`]*$")
-"""The share that a text gives a choice: `90%` or `0.9`."""
-HALF = 50
-HALFWAY = regex.compile(r"\b(?:partially|partly|half|almost|nearly|borderline|\w[-+]?\s+or|\p{L}{2,}\s+or|oder|либо)\s+[\"'*_`(]*$", FLAGS)
-"""Before a choice that is only half the answer, or one of two."""
-OR_BEHIND = regex.compile(r"^[\"'*_`)+-]*\s+(?:or|oder)\s+(?!else\b)", FLAGS)
-WOULD_NOT = regex.compile(
-    rf"^(?:\s+(?!(?:{negation.BOUNDARIES}|as|for)\b)[\w'’-]+){{0,4}}?\s+"
-    r"(?:(?:would|does|do|did|is|was|has|have|can|could|will|should|are|were)\s+(?:not|never)\b|\w+n't\b)",
-    FLAGS,
-)
-"""Behind a choice whose clause is denied: `A positive customer would not write this`."""
 ASIDE = regex.compile(r"\b(?:because|since|as|though|although|while|whereas|despite|than|where|which|but|even|no|not|over)\b", FLAGS)
 """Between an answer and a choice that its sentence names beside it."""
 QUESTION_END = r"\s*(?:[:：?？]|\s[-–—]\s)(?=\s*\S)"
@@ -90,6 +79,10 @@ MAX_RESTATED = 8
 """Most choices that a text may list before it answers."""
 MIN_SCALE = 3
 """Fewest numbers that make a scale; `0/1` names two choices."""
+ENDS_ANSWER = regex.compile(
+    r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|(?:because|since|over|rather\s+than|instead\s+of)\b|:(?=\s*\w)|[：])", FLAGS
+)
+"""What follows a choice that opens a text and is the answer: a sign, a reason, or the choice that it is preferred to."""
 MAX_SHORT_WORDS = 8
 """Most words of a first line that counts as the whole answer although more lines follow."""
 
@@ -108,6 +101,7 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
     if text.strip() in example.choices:
         return only_name({text.strip()})
     bare = option_texts.without_texts(struck.without_struck(answer_part(text, example)), example.text, example.choices)
+    bare = option_texts.marks_for_texts(bare, example.text, example.choices)
     bare = without_meaning(without_scale(bare, example.choices), example)
     part = without_list_numbers(without_question(bare, example, 2 if meanings else len(example.choices)), example.choices)
     corrected = part if CORRECTED.search("".join(f"{name}. " for name in example.choices)) else after_correction(part)
@@ -192,7 +186,7 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     entries = {m.name for m in candidates if is_entry(part, m) and not denied(part, m)}
     listed |= entries if BULLETED.search(part[: opening.start]) or len(entries) == len(example.choices) > 2 else set()
     after = REMARK.sub("", UNIT.sub("", rest) if opening.name.isdecimal() else rest)
-    ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", after, FLAGS)
+    ends = ENDS_ANSWER.match(after)
     if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1:
         others = stated(part, [mention for mention in candidates if mention is not opening], example)
         if len(opening.name) > 1 or (others and opening.name not in others):  # `A: The answer is B`
@@ -295,10 +289,17 @@ def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
     names = {mention.name for mention in possible if CORRECT.match(part[mention.end :]) or is_called_right(part, mention)}
     for mention in possible:
         before = part[max(0, mention.start - 120) : mention.start]
-        if cue.search(before) and not ("would" in before.casefold() and CONDITION.match(part[mention.end :])):
+        match = cue.search(before)
+        if match and is_asked_for(match[0], example.text) and not ("would" in before.casefold() and CONDITION.match(part[mention.end :])):
             listed = {other.name for other in joined(part, mention, possible)}
             names |= listed if len(listed) < max(2, len(example.choices)) else set()  # `I am to choose A, B or C` states none
     return names
+
+
+def is_asked_for(statement: str, prompt: str) -> bool:
+    """Whether what a statement calls the answer is that: of `the largest city is` only if the prompt asks for the largest."""
+    word = SUPERLATIVE.match(statement)
+    return word is None or word[1].casefold() in GENERAL or word[1].casefold() in prompt.casefold()
 
 
 def weighed(part: str, candidates: list[Mention]) -> set[str]:
@@ -356,17 +357,6 @@ def is_called_right(part: str, mention: Mention) -> bool:
 def denied(part: str, mention: Mention) -> bool:
     """Whether the text says that it is not this choice."""
     return negation.is_denied(part, *mention)
-
-
-def is_doubtful(part: str, mention: Mention) -> bool:
-    """Whether a text names a choice without saying that it is the answer: half of it, one of two, or as what would or would not be so."""
-    before, after = part[max(0, mention.start - 60) : mention.start], part[mention.end :]
-    share = SHARE_BEFORE.search(before)
-    is_small = share is not None and "%" in share[0] and float(share[1]) < HALF
-    is_verdict = mention.name.casefold() in ("yes", "no", "true", "false")
-    return is_small or bool(
-        HALFWAY.search(before) or CONDITION.match(after) or OR_BEHIND.match(after) or (not is_verdict and WOULD_NOT.match(after))
-    )
 
 
 def in_question(part: str, mention: Mention) -> bool:

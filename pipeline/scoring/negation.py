@@ -7,7 +7,9 @@ from pipeline.scoring.answer_text import unified
 FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
 NEGATION = regex.compile(
     r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|weder|ni|né|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
-    r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا|לא|אין|אינו|אינה)|n't"
+    r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا|לא|אין|אינו|אינה|"
+    r"không(?:\s+phải(?:\s+là)?)?|tidak|bukan(?:lah)?|ei(?:\s+ole)?|eivät(?:\s+ole)?|nu(?:\s+(?:este|e))?|není|nejsou|(?-i:hindi)|hindi\s+ito|"
+    r"(?<!\b(?:un|um)\s)(?:poco|peu|pouco))|n't"
     r"|(?<!\w)(?:all|any|every)(?:\s?(?:thing|one|of\s+(?:them|these)))?\s+(?:except|but|besides|save)(?:\s+for)?)[^\S\n]+"
     r"(?:(?:a|an|the|be|is|are|so|really|very|quite|simply|just|option|choice|answer|es|está|ist|eine?|est|é|είναι)\s+){0,3}[\"'(\[*]*$"
     r"|(?:不是|並非|并非|不|非|没有|ไม่|ไม่ใช่|non-|un-|anti-)[\"'「“]*$",
@@ -33,8 +35,8 @@ AFFIRMED = (
 """Negations that stress what follows."""
 NEGATOR = (
     r"(?<!\w)(?:not|cannot|never|nothing|none|nobody|no|without|lack(?:s|ed|ing)?|hardly|barely|unlikely|improbable|doubtful|(?<!\b(?:no|without|without\s+an?y?)\s+)doubts?|scarcely|less|far\s+from|anything\s+but|"
-    r"free\s+(?:of|from)|(?:wrong|incorrect|inaccurate|misleading|unfair|an?\s+(?:mistake|error|stretch))\s+to|neither|nor|weder|ni|(?:the\s+)?opposite\s+of|nicht|kein\w*|nie|pas|jamais|aucun\w*|rien|nunca|nada|sin|tampoco|não|nem|non|mai|"
-    r"не|нет|ни|niet|geen|inte|ikke|δεν|ليس|ليست|لا|לא|אין|אינו|אינה)(?!\w)|\w(?:n't)(?!\w)"
+    r"free\s+(?:of|from)|(?:wrong|incorrect|inaccurate|misleading|unfair|an?\s+(?:mistake|error|stretch))\s+to|neither|nor|weder|ni|(?:the\s+)?opposite\s+(?:of|is)|fail(?:s|ed)?\s+to|refuse[sd]?\s+to|nicht|kein\w*|nie|pas|jamais|aucun\w*|rien|nunca|nada|sin|tampoco|não|nem|non|mai|"
+    r"не|нет|ни|niet|geen|inte|ikke|δεν|ليس|ليست|لا|לא|אין|אינו|אינה|tidak|bukan|nu|není|ei\s+ole|không\s+phải)(?!\w)|\w(?:n't)(?!\w)"
 )
 LETTERS_BEFORE = regex.compile(r"(?:(?<!\w)\w\s*(?:,\s*(?:or|and|nor)\b|,|/|&|or\b|and\b|nor\b)\s*)+$", FLAGS)
 """The letters before another one in a list, as in `not A, B or C`."""
@@ -58,7 +60,7 @@ NOT_YES = regex.compile(
 )
 """The same for yes and no, which other negations do not deny."""
 COMPARED = regex.compile(
-    r"(?<!(?:\b(?:not|no|nothing|never)|n't)\s+)\b(?:more|closer|likelier)\b[^.!?\n]{0,60}?\bthan\s+(?:to\s+)?(?:(?:an?|the)\s+)?"
+    r"(?<!(?:\b(?:not|no|nothing|never)|n't)\s+)\b(?:more(?!\s+(?:errors|mistakes|problems|issues|flaws|gaps))|closer|likelier)\b[^.!?\n]{0,60}?\bthan\s+(?:to\s+)?(?:(?:an?|the)\s+)?"
     r"[\"'“(\[*`]*$",
     FLAGS,
 )
@@ -72,11 +74,14 @@ COMPARED_ELSEWHERE = regex.compile(
 )
 """The same in other languages, and the second of two that are both denied."""
 DENIED_AFTER = regex.compile(
-    r"^(?:(?!고[\s,]|であり|で[^はも])[^。、，,.!?！？\n]){0,12}?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)\s?아[니닙닌])"
-    r"|^[\"'」”]?\s?(?:아[니닙님닌]|değil|नहीं)"
-    r"|^[\"'*_`]*(?:\s?[:=]|\s[-–—])\s?[\"'*_`]*(?:no|nein|non|нет|не|false|incorrect|wrong|not\s+(?:correct|true|right))[\"'*_`]*\s*(?:$|[.,;!}\n])"
+    r"^(?:(?!(?<!라)고[\s,]|であり|で[^はも])[^。、，,.!?！？\n]){0,12}?(?:(?:では|じゃ)(?:な|あり)|と(?:は|も)?(?:言|い)え(?:な|ませ)|"
+    r"は(?:特に|全く|まったく|一切)?(?:な[いくし]|ありませ)|が(?:な[いくし]|ありませ)|지\s?(?:않|못)|수\s?없|[이가은는도]\s?없|(?:이|가)\s?아[니닙닌])"
+    r"|^[\"'」”]?\s?(?:아[니닙님닌]|değil|नहीं|نیست|نہیں|নয়|নয়|அல்ல)"
+    r"|^[\"'*_`]*(?:\s(?:sentiment|tone|emotion|class|label|category))?(?:\s?[:=]|\s[-–—])\s?[\"'*_`]*(?:no|absent|none|nein|non|нет|не|false|incorrect|wrong|not\s+(?:correct|true|right))[\"'*_`]*\s*(?:$|[.,;!}\n])"
     r"|^(?:[\s,&/]*(?:and|or)?\s*[(\"'*]*[A-Z][)\"'*]*(?!\w))*[\s\"'*)\]]*\s"
-    r"(?:(?:is|was|are|were|seems|would\s+be)\s+(?:clearly\s+|also\s+|all\s+|both\s+)?(?:wrong|incorrect|false|not|ruled\s+out|out)"
+    r"(?:(?:is|was|are|were|seems|would\s+be)\s+(?:clearly\s+|also\s+|all\s+|both\s+|the\s+|an?\s+|far\s+|much\s+)?"
+    r"(?:wrong|incorrect|false|not|ruled\s+out|out|worse|worst|weaker|poorer|inferior|less(?!\s+(?:toxic|harmful)))"
+    r"|(?:loses\s+to|falls\s+short|is\s+outperformed)"
     r"|(?:isn't|wasn't|aren't|doesn't|does\s+not|don't|do\s+not|cannot|can't|couldn't|would\s+not|wouldn't)"
     r"|(?:can|should|must|could)\s+be\s+(?:ruled\s+out|eliminated|excluded|rejected|discarded))\b",
     FLAGS,
