@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.engine import batching, choices, generation, likelihood, written_answers
+from pipeline.engine import batching, choices, generation, greedy, likelihood, written_answers
 from pipeline.errors import ComparisonError, DataError, MachineError, ModelError
 from pipeline.machine import Machine
 from pipeline.models import dense_weights, liveness, loading, renderer
@@ -55,7 +55,7 @@ def test_greedy_equals_one_prompt_at_a_time(model, adapter, batch):
             predictions = [
                 row
                 for start in range(0, 16, batch)
-                for row in generation.generate(arm, prompts[start : start + batch], generation.StopConditions(12, (2,)), 0)
+                for row in greedy.decode(arm, prompts[start : start + batch], generation.StopConditions(12, (2,)), 0, render.tokenizer, 40)
             ]
             assert predictions == one_by_one(arm, render, 12)
 
@@ -182,11 +182,11 @@ def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, h
 def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, heldout_part):
     machine = Machine(device="cpu", tokens=60)
     _, whole = run(tmp_path, model, "whole", machine, heldout=heldout_part)
-    with calls_of(generation, "generate", kill_at=3) as calls:
+    with calls_of(greedy, "decode", kill_at=3) as calls:
         run(tmp_path, model, "broken", machine, heldout=heldout_part)
     path = tmp_path / "broken.resume" / "answers.jsonl"
     path.write_bytes(path.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
-    with calls_of(generation, "generate") as again:
+    with calls_of(greedy, "decode") as again:
         _, predictions = run(tmp_path, model, "broken", machine, heldout=heldout_part)
     assert predictions == whole
     assert prompts_in(again) == 16 - prompts_in(calls[:2])

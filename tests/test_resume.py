@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from pipeline.engine import generation, resumable
+from pipeline.engine import greedy, resumable
 from pipeline.machine import Machine
 from pipeline.stages import finetune, generate
 from pipeline.store.row_log import RowLog, encode_row
@@ -98,7 +98,7 @@ def test_damaged_lines_of_answers_are_answered_again(tmp_path, model, name, caps
     damaged = b"".join(LOGS[name](log.read_bytes().splitlines(keepends=True)))
     log.write_bytes(damaged)
     capsys.readouterr()
-    with calls_of(generation, "generate") as calls:
+    with calls_of(greedy, "decode") as calls:
         generate.run(work)
     output = capsys.readouterr().err
     assert "answers.jsonl.damaged" in output

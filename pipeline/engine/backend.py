@@ -43,8 +43,8 @@ class Backend(Protocol):
         """The same sums, each with whether greedy decoding gives that choice. Required for tasks of lm-evaluation-harness."""
         raise NotImplementedError(f"{type(self).__name__} cannot say which choices are greedy")
 
-    def generate_batches(self, prompts: Sequence[Ids], new_tokens: int) -> Batches:
-        """The batches to call `generate` with; they depend on the lengths and the token budget only."""
+    def generate_batches(self, prompts: Sequence[Ids], new_tokens: int, sampled: bool = False) -> Batches:
+        """The batches to call `generate` with; they depend on the model, the lengths and the token budget only."""
         return batching.padded_batches([len(prompt) + new_tokens for prompt in prompts], self.token_budget)
 
     def logprobs_batches(self, rows: Sequence[TokenRow]) -> Batches:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.engine import batching, likelihood
+from pipeline.engine import batching, likelihood, short_queries
+from pipeline.engine import prompts as reading
 
 Ids = Sequence[int]
 Score = tuple[float, bool]
@@ -42,13 +43,12 @@ def scores(model: Any, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]],
     longer_pairs = [index for index, (_, answer) in enumerate(pairs) if len(answer) > 1]
     rows = torch.tensor([row for row, _ in pairs], dtype=torch.long, device=model.device)
     first_tokens = torch.tensor([answer[0] for _, answer in pairs], dtype=torch.long, device=model.device)
-    with torch.inference_mode():
-        ids, mask = batching.left_padded(prompts, pad, model.device)
-        output = model(input_ids=ids, attention_mask=mask, position_ids=batching.positions(mask), use_cache=True, logits_to_keep=1)
-        sums = output.logits[:, -1].float().log_softmax(-1)[rows, first_tokens].tolist()
-        greedy = (output.logits[:, -1].argmax(-1)[rows] == first_tokens).tolist()
+    with torch.inference_mode(), short_queries.attention(model):
+        prefix = reading.read_prefix(model, prompts, max((len(answer) for _, answer in pairs), default=0))
+        cache, mask, logits = reading.read(model, prompts, prefix, pad)
+        sums = logits.log_softmax(-1)[rows, first_tokens].tolist()
+        greedy = (logits.argmax(-1)[rows] == first_tokens).tolist()
         if longer_pairs:
-            cache = output.past_key_values
             prompt_rows = rows[longer_pairs]
             cache.batch_select_indices(prompt_rows)
             answers = [batching.TokenRow.from_prompt(answer[:1], answer[1:]) for _, answer in (pairs[index] for index in longer_pairs)]

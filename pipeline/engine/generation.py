@@ -1,4 +1,7 @@
-"""Generates continuations of prompts, greedy or sampled, until a stop condition holds."""
+"""Generates continuations of prompts with `generate` of transformers, greedy or sampled, until a stop condition holds.
+
+Greedy answers of most models come faster from greedy.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +26,11 @@ class StopConditions:
     @property
     def all_strings(self) -> tuple[str, ...]:
         return self.stop_strings + ((self.separator,) if self.separator else ())
+
+    @property
+    def window(self) -> int:
+        """Tokens that surely hold a stop string that the newest token completes."""
+        return max(map(len, self.all_strings)) + 8
 
     def first_end(self, text: str) -> int | None:
         """Index of the first stop string that ends a text; None: there is none."""
@@ -76,12 +84,10 @@ def stop_string_criterion(stop: StopConditions, tokenizer: Any, width: int) -> A
     import torch
     from transformers import StoppingCriteria
 
-    window = max(map(len, stop.all_strings)) + 8  # tokens that surely hold a stop string that the newest token completes
-
     class Stop(StoppingCriteria):  # type: ignore[misc]
         def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
             new = ids[:, width:]
-            tails = tokenizer.batch_decode(new[:, -window:], skip_special_tokens=True)
+            tails = tokenizer.batch_decode(new[:, -stop.window :], skip_special_tokens=True)
             contains_string = [any(string in tail for string in stop.all_strings) for tail in tails]
             done = [
                 hit and stop.first_end(tokenizer.decode(row, skip_special_tokens=True)) is not None

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine import batching, choices, generation, likelihood, timing
+from pipeline.engine import batching, choices, generation, greedy, likelihood, timing
 from pipeline.engine.backend import Backend, Batches, Ids
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import SamplingParams, StopConditions
@@ -30,11 +30,18 @@ class TransformersBackend(Backend):
         self.tokenizer = render.tokenizer
         self.is_dense = is_dense
         self.context_window = loading.context_window(model)
+        self.is_limited = max_batch_tokens is not None
         self.token_budget = batching.token_budget(max_batch_tokens, model.device)
         self.eos_ids = tuple(sorted({render.end_id, int(render.tokenizer.eos_token_id), *configured_eos_ids(model)}))
 
     def generate(self, prompts: Sequence[Ids], stop: StopConditions, sampling: SamplingParams | None = None) -> list[list[int]]:
+        if sampling is None and greedy.is_supported(self.model):
+            return greedy.decode(self.model, prompts, stop, self.pad_id, self.tokenizer, self.token_budget)
         return generation.generate(self.model, prompts, stop, self.pad_id, self.tokenizer, sampling)
+
+    def generate_batches(self, prompts: Sequence[Ids], new_tokens: int, sampled: bool = False) -> Batches:
+        budget = self.token_budget if sampled or self.is_limited else greedy.batch_budget(self.model, self.token_budget)
+        return batching.padded_batches([len(prompt) + new_tokens for prompt in prompts], budget)
 
     def logprobs(self, rows: Sequence[TokenRow]) -> list[float]:
         return likelihood.row_logprobs(self.model, rows, self.pad_id)

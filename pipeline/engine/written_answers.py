@@ -40,7 +40,7 @@ def answer_resumably(
         path: the log of finished answers.
         sampling: None: greedy.
     """
-    batches = backend.generate_batches([question.ids for question in questions], stop.max_new_tokens)
+    batches = backend.generate_batches([question.ids for question in questions], stop.max_new_tokens, sampled=sampling is not None)
 
     def answer(batch: Sequence[int]) -> list[dict[str, Any]]:
         examples = [questions[index].example for index in batch]

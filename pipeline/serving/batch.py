@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.engine import batching
-from pipeline.serving import kv_cache, sampling
+from pipeline.engine import batching, kv_cache
+from pipeline.serving import sampling
 from pipeline.serving.resident_adapters import ResidentAdapters
 from pipeline.serving.rows import Row
 
