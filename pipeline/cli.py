@@ -46,6 +46,7 @@ from pipeline.commands.options import (
     sweep_options_of,
     with_options,
 )
+from pipeline.commands.place_options import placed
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.commands.report_output import load_gate, show_partial_report, show_report
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
@@ -100,7 +101,7 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path(), limit: Li
 
 
 @app.command("finetune")
-@with_options("machine", machine_of)
+@with_options("machine", placed(machine_of))
 @with_options("options", run_options_of)
 def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions, store: StoreFolder = Path()) -> None:
     """Train every adapter of a recipe."""
@@ -109,7 +110,7 @@ def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions
 
 
 @app.command("compare")
-@with_options("machine", machine_of_comparison)
+@with_options("machine", placed(machine_of_comparison))
 @with_options("options", run_options_of)
 @with_options("question", Question)
 def compare_verb(
@@ -128,7 +129,7 @@ def compare_verb(
 
 
 @app.command("sweep")
-@with_options("machine", machine_of_comparison)
+@with_options("machine", placed(machine_of_comparison))
 @with_options("options", sweep_options_of)
 def sweep_verb(
     machine: Machine, options: RunOptions, recipe: RecipeArguments, store: StoreFolder = Path(), gate_file: GateFile = None

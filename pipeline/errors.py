@@ -8,6 +8,7 @@ UserError
   MachineError     this computer lacks something that the work needs
     OutOfMemoryError  a job does not fit into memory beside what else is there
     DiskError         a disk refuses: it is full, read-only, or away
+    ClusterError      a cluster is lost, or has no node left
   TrainingError    a run cannot give a usable adapter: NaN, nothing to learn from, frozen loss
   ComparisonError  the answers cannot be compared: a dead adapter, a missing prediction
 """
@@ -46,6 +47,9 @@ class OutOfMemoryError(MachineError): ...
 
 
 class DiskError(MachineError): ...
+
+
+class ClusterError(MachineError): ...
 
 
 class TrainingError(UserError): ...

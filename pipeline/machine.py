@@ -73,7 +73,7 @@ class Machine:
     """How to run, from the command line."""
 
     device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:1`. A run may have several, separated by commas; a job gets one of them."""
+    """`auto`, `cpu`, `cuda` or `cuda:1`. Several are separated by commas; a job gets one, and one that is named twice takes two."""
     tokens: int | None = None
     """Padded tokens in one training pass or generation batch; unset: by device."""
     residency: str = "auto"
@@ -90,6 +90,10 @@ class Machine:
     """Seconds between two resume points; what a kill can cost."""
     workers: int = 1
     """Jobs that run at a time, where a run may send them elsewhere; a job that needs a GPU waits for a free device as well."""
+    place: str = "local"
+    """Where jobs run: `local`, or the address of a Ray cluster; see cluster/address.py."""
+    max_jobs: int | None = None
+    """Jobs on weights that may run at a time on a cluster; None: as many as it takes."""
 
     @property
     def devices(self) -> tuple[str, ...]:

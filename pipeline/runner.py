@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline import stages
-from pipeline.errors import DiskError, OutOfMemoryError, UserError
+from pipeline.errors import ClusterError, DiskError, OutOfMemoryError, UserError
 from pipeline.machine import Machine, Work, provenance, reset_peak_memory
 from pipeline.planning.job import Job
 from pipeline.store import leftovers
@@ -142,7 +142,7 @@ class Failures:
             self.tell(job, error, self.tries[job])
             release_frames(error)
             return True
-        if not self.keep_going or isinstance(error, DiskError) or not isinstance(error, Exception):
+        if not self.keep_going or isinstance(error, DiskError | ClusterError) or not isinstance(error, Exception):
             raise error
         self.causes[job] = error
         self.tell(job, error, 0)

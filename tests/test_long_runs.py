@@ -53,7 +53,7 @@ def test_only_what_is_still_to_run_counts():
 
 def test_without_an_estimate_for_this_machine_nobody_is_asked():
     jobs = plan(recipes.load(ROOT / "recipes" / "modern" / "smollm3_3b.yaml", {"revision": "0" * 40}), ask=False)
-    long_runs.confirm(dict.fromkeys(jobs), Machine("cpu"))
+    long_runs.confirm(dict.fromkeys(jobs), long_runs.card_of(Machine("cpu"), dict.fromkeys(jobs)))
 
 
 RUN = """

@@ -24,7 +24,7 @@ ROOMS = [
     ["tasks", "page", "planning"],
     ["stages"],
     ["runner", "schedule"],
-    ["export"],
+    ["export", "cluster"],
     ["commands"],
     ["cli"],
     ["api"],

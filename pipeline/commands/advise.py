@@ -93,7 +93,7 @@ def carry_out(call: Call, rows: list[Advised]) -> dict[Job, Artifact]:
     artifacts = {job: find_artifact(call, job) for job in jobs}
     preflight.check(call.recipe, artifacts, call.site)
     if not call.options.is_confirmed:
-        long_runs.confirm(artifacts, call.site.machine)
+        long_runs.confirm(artifacts, long_runs.card_of(call.site.machine, artifacts))
     log = RunLog(out, jobs, call.options.detail)
     observers = (log, Probes(jobs, call.site))
 

@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from pipeline import stages
+from pipeline.cluster import place
 from pipeline.commands import long_runs, preflight, slice_check, views
 from pipeline.commands.options import RunOptions
 from pipeline.commands.partial_report import PartialReport
@@ -105,13 +106,24 @@ def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
     """
     jobs = with_dependencies(call.jobs, {*wanted, slice_check.STAGE})
     artifacts = find_artifacts(call, jobs)
-    preflight.check(call.recipe, artifacts, call.site)
+    with place.opened(call.site, (job for job in jobs if artifacts[job] is None), lambda: preflight.largest(artifacts)) as there:
+        return carry_out_at(there, call, artifacts)
+
+
+def carry_out_at(there: place.Place, call: Call, artifacts: dict[Job, Artifact | None]) -> dict[Job, Artifact]:
+    """Check and run jobs at a place; see carry_out().
+
+    Args:
+        artifacts: of every job, if it is done.
+    """
+    jobs = list(artifacts)
+    preflight.check(call.recipe, artifacts, there.site, there.call)
     if not call.options.is_confirmed:
-        long_runs.confirm(artifacts, call.site.machine)
+        long_runs.confirm(artifacts, there.call(long_runs.card_of, call.site.machine, artifacts))
 
     log = RunLog(out, jobs, call.options.detail)
-    partial = PartialReport(call.jobs[-1], call.site, log.say)
-    observers = (log, slice_check.SliceCheck(jobs), Probes(jobs, call.site), partial)
+    partial = PartialReport(call.jobs[-1], there.site, log.say)
+    observers = (log, slice_check.SliceCheck(jobs), Probes(jobs, there.site, there.call), partial)
     failures = Failures(call.options.retries, call.options.keep_going, log.tell_failure)
 
     def notify(event: str, job: Job, artifact: Artifact | None) -> None:
@@ -119,7 +131,7 @@ def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
             observer(event, job, artifact)
 
     try:
-        finished = run(jobs, call.site, notify, failures=failures)
+        finished = run(jobs, there.site, notify, there.submit, failures)
     except KeyboardInterrupt:
         out.print(STOPPED, soft_wrap=True)
         raise typer.Exit(130) from None

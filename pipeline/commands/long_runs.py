@@ -18,17 +18,17 @@ MAX_HOURS = 2.0
 """A longer run is asked for first."""
 
 
-def confirm(jobs: Mapping[Job, Artifact | None], machine: Machine) -> None:
+def confirm(jobs: Mapping[Job, Artifact | None], card: Gpu | None) -> None:
     """Ask on a terminal whether a long run is meant; without one, refuse it.
 
     Args:
         jobs: what is to be run, with the artifact of every job that is done.
+        card: that they run on, see card_of().
 
     Raises:
         MachineError: there is nobody to ask.
         typer.Exit: the answer is no; code 2.
     """
-    card = card_of(machine, jobs)
     hours, is_upper_bound = estimated_hours(jobs, card) if card else (0.0, False)
     if card is None or hours <= MAX_HOURS:
         return

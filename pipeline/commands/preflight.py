@@ -8,11 +8,13 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from pipeline import metrics, stages
+from pipeline.cluster.place import call_here
 from pipeline.commands import estimate, job_estimates, power
 from pipeline.commands.estimate import BF16, weight_memory
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
@@ -47,11 +49,12 @@ ESTIMATE_ERROR = 1.1
 """How far the estimate of memory may be off (commands/estimate.py); a job that may fit is not refused."""
 
 
-def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> None:
+def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site, call: Callable[..., Any] = call_here) -> None:
     """Look at everything that can be seen now.
 
     Args:
         jobs: what is to be run, with the artifact of every job that is done.
+        call: runs a function where jobs on weights run; see cluster/place.py.
 
     Raises:
         MachineError: every obstacle in a line of its own, with its remedy.
@@ -59,23 +62,38 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
     """
     missing = [job for job, artifact in jobs.items() if artifact is None]
     done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
+    check_resamples(recipe, missing)
+    machine = replace(site.machine, endpoints=())  # the keys of endpoints stay here
+    by_task, first_obstacles, last_obstacles = call(machine_obstacles, recipe, missing, done, Site(site.store, machine))
+    obstacles = [*first_obstacles, *unready_endpoints(missing, site.machine), *last_obstacles]
+    if obstacles:
+        first, *others = dict.fromkeys(obstacles)
+        raise MachineError("\n".join([first, *(f"  {line}" for line in others)]), without_tasks(recipe, by_task))
+
+
+def machine_obstacles(recipe: Recipe, missing: list[Job], done: Artifacts, site: Site) -> tuple[set[str], list[str], list[str]]:
+    """What keeps this machine from running jobs: the tasks that cannot be run, and obstacles in two parts.
+
+    Raises:
+        MachineError: the recipe needs CUDA, which is not here.
+    """
     if recipe.needs_cuda and any_needs_gpu(missing):
         check_cuda(recipe)
-    check_resamples(recipe, missing)
     remote = Hub(site.machine.offline)
     by_task = {**unreadable_data(missing, remote), **unsafe_tasks(missing, site.machine)}
-    obstacles = [
+    first = [
         *store_obstacles(site.store if missing else None),
         *(line for lines in by_task.values() for line in lines),
         *unreachable_bases(missing, remote),
-        *unready_endpoints(missing, site.machine),
-        *missing_targets(missing),
-        *full_disks(missing, done, site.store),
-        *too_small(missing, done, site.machine),
     ]
-    if obstacles:
-        first, *others = dict.fromkeys(obstacles)
-        raise MachineError("\n".join([first, *(f"  {line}" for line in others)]), without_tasks(recipe, set(by_task)))
+    return set(by_task), first, [*missing_targets(missing), *full_disks(missing, done, site.store), *too_small(missing, done, site.machine)]
+
+
+def largest(jobs: Mapping[Job, Artifact | None]) -> int:
+    """Bytes of memory that the largest of the jobs that are not done needs on a CPU at least; 0 where none holds weights."""
+    done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
+    needed = largest_of_stages((job for job in jobs if job not in done), done, weight_bytes)
+    return int(max((size for size, _, _ in needed.values()), default=0))
 
 
 def without_tasks(recipe: Recipe, refused: set[str]) -> str:

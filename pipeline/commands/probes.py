@@ -4,10 +4,12 @@ The longest examples of every training go through one forward and backward pass,
 without loading anything is in `preflight.py`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pipeline import stages
+from pipeline.cluster.place import call_here
 from pipeline.commands import preflight
 from pipeline.engine import batching
 from pipeline.errors import MachineError, UserError
@@ -29,9 +31,11 @@ SHARED = ("seed", "placebo")
 class Probes:
     """Call it for every event of a run, see runner.run(): at the start of the first job on weights it probes all that are to come."""
 
-    def __init__(self, jobs: Iterable[Job], site: Site) -> None:
+    def __init__(self, jobs: Iterable[Job], site: Site, call: Callable[..., Any] = call_here) -> None:
+        """`call` runs a function where jobs on weights run; see cluster/place.py."""
         self.jobs = list(jobs)
         self.site = site
+        self.call_there = call
         self.artifacts: dict[Job, Artifact] = {}
         self.is_due = True
 
@@ -44,12 +48,13 @@ class Probes:
 
     def run(self, jobs: list[Job]) -> None:
         """Raises MachineError with every obstacle in a line of its own."""
-        obstacles = [*silent_endpoints(jobs, self.site.machine), *self.heavy_trainings(jobs)]
-        if obstacles:
+        machine = self.site.machine.with_device(self.site.machine.devices[0])
+        heavy = self.call_there(heavy_trainings, list(self.longest_trainings(jobs)), replace(machine, endpoints=()))
+        if obstacles := [*silent_endpoints(jobs, self.site.machine), *heavy]:
             raise MachineError("\n  ".join(obstacles))
 
-    def heavy_trainings(self, jobs: Iterable[Job]) -> Iterator[str]:
-        """Trainings that are to come and whose longest examples do not go through a pass; of like ones the longest is tried."""
+    def longest_trainings(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Artifact]]:
+        """Trainings that are to come with their examples; of like ones that with the longest."""
         longest: dict[str, tuple[int, Job]] = {}
         for job in jobs:
             train = dict(job.inputs).get("train")
@@ -58,12 +63,19 @@ class Probes:
                 size = tokens["prompt"]["max"] + tokens["target"]["max"]
                 setting = canonical({name: value for name, value in job.params.items() if name not in SHARED})
                 longest[setting] = max(longest.get(setting, (0, job)), (size, job), key=lambda row: row[0])
-        machine = self.site.machine.with_device(self.site.machine.devices[0])
         for _, job in longest.values():
-            try:
-                try_longest(job, self.artifacts[dict(job.inputs)["train"]], machine)
-            except UserError as error:
-                yield f"{job.stage} {job.label}: {error.problem} {error.remedy}"
+            yield job, self.artifacts[dict(job.inputs)["train"]]
+
+
+def heavy_trainings(trainings: list[tuple[Job, Artifact]], machine: Machine) -> list[str]:
+    """The trainings whose longest examples do not go through a pass, each in a line."""
+    lines = []
+    for job, train in trainings:
+        try:
+            try_longest(job, train, machine)
+        except UserError as error:
+            lines.append(f"{job.stage} {job.label}: {error.problem} {error.remedy}")
+    return lines
 
 
 def silent_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
