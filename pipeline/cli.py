@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from pipeline.commands import advise, views
+from pipeline.commands import advise, ranks_verb, views
 from pipeline.commands.bench_options import BenchOptions
 from pipeline.commands.call import (
     SMOKE_TESTS,
@@ -378,7 +378,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its escape
     try:
-        app()
+        ranks_verb.run(app)
     except UserError as error:
         show_error(error)
         sys.exit(getattr(error, "status", 2))

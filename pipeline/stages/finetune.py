@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.engine import batching, cpu_attention, document_attention, tracking, training_state
+from pipeline.engine import batching, cpu_attention, document_attention, ranks, tracking, training_state
 from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
@@ -37,8 +37,14 @@ def version(params: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -
 
 
 def run(work: Work) -> dict[str, Any]:
+    with ranks.together(work):
+        return run_in_step(work)
+
+
+def run_in_step(work: Work) -> dict[str, Any]:
+    """run(), in every process of the training at once."""
     params = work.params
-    device = work.machine.torch_device()
+    device = ranks.device_of(work.machine)
     render = renderer.renderer(params["model"])
     data = TrainFolder(work.inputs["train"])
     train_rows = tokenized(work, data.examples(), render)
@@ -186,12 +192,32 @@ class Passes:
         return [[rows[i] for i in batch] for batch in batching.training_batches(rows, budget, self.model, self.packing)]
 
     def gradients(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
-        """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats per token."""
-        self.model.train()
+        """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats per token.
+
+        Of several processes each reads its share of the rows. One that runs out of memory has all of them raise that.
+        """
+        import torch
+
         total = sum(row.target_count for row in rows)
-        loss_sum = 0.0
         if not total:
             raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
+        loss_sum, lacks_memory = 0.0, False
+        try:
+            loss_sum = self.add_gradients(ranks.share(rows), budget, total)
+        except torch.OutOfMemoryError:
+            if ranks.size() == 1:
+                raise
+            lacks_memory = True
+        loss_sum, failures = ranks.total([loss_sum, lacks_memory])
+        if failures:
+            raise torch.OutOfMemoryError
+        ranks.sum_gradients(adapters.trainable_parameters(self.model).values())
+        return loss_sum
+
+    def add_gradients(self, rows: Sequence[batching.TokenRow], budget: int, total: int) -> float:
+        """The same of the sum of losses divided by `total`, in this process."""
+        self.model.train()
+        loss_sum = 0.0
         for batch in self.batches(rows, budget):
             with self.attention(batch):
                 loss = self.loss(batch) / total
@@ -205,10 +231,10 @@ class Passes:
 
         self.model.eval()
         loss_sum = 0.0
-        for batch in self.batches(rows, budget):
+        for batch in self.batches(ranks.share(rows), budget):
             with torch.no_grad(), self.attention(batch):
                 loss_sum += float(self.loss(batch))
-        return loss_sum / sum(row.target_count for row in rows)
+        return ranks.total([loss_sum])[0] / sum(row.target_count for row in rows)
 
 
 def optimizer_step(
