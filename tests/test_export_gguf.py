@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.export import gguf_adapter, gguf_back, gguf_files, gguf_model, gguf_tokenizer, llama_converter, llama_cpp, modelfile
+from pipeline.export import gguf_back, gguf_files, gguf_model, gguf_tokenizer, llama_converter, llama_cpp, modelfile
+from pipeline.models import low_rank
 from pipeline.models.renderer import Renderer, read_renderer, renderer
 from pipeline.store.artifact import Store
 from pipeline.store.records import Turn
@@ -501,6 +502,6 @@ def test_stop_strings_in_a_modelfile():
 
 def test_the_scale_of_a_module():
     settings = {"lora_alpha": 8, "alpha_pattern": {"down_proj": 3}, "use_rslora": False}
-    assert gguf_adapter.scale(settings, "model.layers.0.mlp.down_proj", 4) == 0.75
-    assert gguf_adapter.scale(settings, "model.layers.0.mlp.up_proj", 4) == 2.0
-    assert gguf_adapter.scale(settings | {"use_rslora": True}, "model.layers.0.mlp.up_proj", 4) == 4.0
+    assert low_rank.scale(settings, "model.layers.0.mlp.down_proj", 4) == 0.75
+    assert low_rank.scale(settings, "model.layers.0.mlp.up_proj", 4) == 2.0
+    assert low_rank.scale(settings | {"use_rslora": True}, "model.layers.0.mlp.up_proj", 4) == 4.0

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import stages
 from pipeline.config import recipe as recipes
-from pipeline.config.schema import Finetune
+from pipeline.config.finetune import Finetune
 from pipeline.planning.plan import plan
 from pipeline.store import key_history
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, json_sha256
@@ -74,30 +74,30 @@ def test_shipped_recipes_name_their_numbers_of_examples():
         assert {"train_examples", "heldout_examples"} <= recipes.load(path).prepare.model_fields_set, path
 
 
-class WithInit(Finetune):
+class WithStart(Finetune):
     """The section as it is once somebody adds a key to it."""
 
-    init: Literal["default", "pissa"] = "default"
+    start: Literal["default", "warm"] = "default"
 
 
-def with_init(recipe, **values):
+def with_start(recipe, **values):
     """A recipe under a loralift whose recipes have that key."""
-    finetune = WithInit(**recipe.finetune.model_dump(), **values)
+    finetune = WithStart(**recipe.finetune.model_dump(), **values)
     return recipe.model_copy(update={"finetune": finetune})
 
 
 @pytest.fixture
 def added(monkeypatch):
-    """The key `init` is known as one that was added, and recipes have it."""
-    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {"init": "default"})
+    """The key `start` is known as one that was added, and recipes have it."""
+    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {**key_history.AS_BEFORE["finetune"], "start": "default"})
     monkeypatch.setattr(recipes.Recipe, "points", lambda recipe, location="recipe": [({}, recipe)])  # a point is read anew, without it
 
 
 def test_a_new_recipe_key_that_says_as_before_moves_no_key(added):
     before = shipped("tour.yaml")
-    same, other = (keys_of(with_init(before, **values)) for values in ({}, {"init": "pissa"}))
-    trained = [job for job in plan(with_init(before), ask=False) if job.stage == "finetune"]
-    assert {job.params["init"] for job in trained} == {"default"}  # the stage itself is told
+    same, other = (keys_of(with_start(before, **values)) for values in ({}, {"start": "warm"}))
+    trained = [job for job in plan(with_start(before), ask=False) if job.stage == "finetune"]
+    assert {job.params["start"] for job in trained} == {"default"}  # the stage itself is told
     assert same == keys_of(before)
     assert not set(same["finetune"]) & set(other["finetune"])
 
@@ -115,10 +115,10 @@ def test_an_older_adapter_is_found_and_says_what_it_was_made_with(tmp_path, mode
     assert project.carry_out(recipe, tmp_path, stages={"finetune"}) == ["prepare", "prepare", "finetune"]
     (folder,) = (tmp_path / "checkpoints").glob("*--*")
     assert "packing" in Artifact.open(folder).params
-    assert "init" not in json.loads((folder / MANIFEST).read_text("utf-8"))["params"]
-    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {"init": "default"})
+    assert "start" not in json.loads((folder / MANIFEST).read_text("utf-8"))["params"]
+    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {**key_history.AS_BEFORE["finetune"], "start": "default"})
     opened = Artifact.open(folder)
-    assert opened.params["init"] == "default"
+    assert opened.params["start"] == "default"
     assert ArtifactSpec("finetune", "", opened.version, opened.params, opened.inputs).key == opened.key
 
 

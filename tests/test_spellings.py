@@ -7,7 +7,7 @@ from pipeline.config import peer_keys, yaml_text
 from pipeline.config import recipe as recipes
 from pipeline.data import inline
 from pipeline.errors import RecipeError
-from pipeline.models import adapter_kinds
+from pipeline.models import module_ranks
 from pipeline.planning.plan import plan
 from pipeline.progress import Terminal
 from tests import ROOT
@@ -122,7 +122,7 @@ def test_alpha_is_alpha_per_rank_times_rank_and_moves_no_key():
 @pytest.mark.parametrize("rslora", [False, True])
 def test_the_adapter_has_the_alpha_that_was_given(rslora, tmp_path):
     params = load(f"{GOOD}finetune: {{alpha: 24, rank: 9, rslora: {rslora}}}\n", tmp_path).finetune.model_dump()
-    assert adapter_kinds.alpha(params) == pytest.approx(24)
+    assert module_ranks.alpha(9, params) == pytest.approx(24)
 
 
 def test_in_a_sweep_over_ranks_alpha_stays(tmp_path):

@@ -18,6 +18,7 @@ FINETUNE = {
     "quantization": "nf4", "compute": "fp32", "rank": 4, "alpha_per_rank": 2.0, "rslora": False, "dora": False, "dropout": 0.0,
     "targets": "all-linear", "learning_rate": 5e-3, "schedule": "cosine", "warmup": 0.1, "weight_decay": 0.0, "max_grad_norm": 1.0,
     "batch_examples": 8, "packing": False, "epochs": 1, "max_steps": None, "dev_every": 3, "keep": "best", "seed": 0,
+    "init": "default", "rank_pattern": {}, "alpha_pattern": {}, "layers": None, "loraplus_lr_ratio": None, "lora_fa": False,
 }  # fmt: skip
 GENERATE = {"quantization": "nf4", "compute": "fp32", "max_new_tokens": 8, "stop": [], "score_choices": False}
 

@@ -17,6 +17,8 @@ from pipeline.models.shapes import Shape
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes per weight: four bits, an 8-bit scale for 64 weights, a 32-bit scale for 256 of those."""
 BF16 = 2.0
+ADAPTER_WEIGHT = 4.0
+"""Bytes of a weight of an adapter, which is kept in fp32."""
 UTILIZATION = 0.4
 """Share of the roofline limit that a job reaches. Published QLoRA and LoRA runs reach 0.21 to 0.54 (tables of LLaMA-Factory and Qwen,
 torchtune's README)."""
@@ -99,6 +101,14 @@ class AdapterSetup:
     target_share: float = 1.0
     """Share of the tokens that carry loss."""
     program: TrainingProgram = TrainingProgram()
+    weights: int | None = None
+    """Of the adapter, where its modules differ in rank; unset: of one rank on all of them."""
+    frozen_weights: int = 0
+    """Those of them that are not trained."""
+
+    def params(self, shape: Shape) -> int:
+        """Weights of the adapter on a base."""
+        return shape.adapter_params(self.rank, self.targets, self.kind) if self.weights is None else self.weights
 
 
 @dataclass(frozen=True)
@@ -179,11 +189,13 @@ def train_flop(shape: Shape, method: AdapterSetup, length: float) -> float:
 
     The frozen weights cost a forward and an input gradient, 4 FLOP each and not 6; attention 1 + 2 times; an adapter all three products.
     """
-    adapter = shape.adapter_params(method.rank, method.targets, method.kind)
+    adapter = method.params(shape)
     attention = shape.attention_flop(length / 2)
     forward = 2 * shape.linear_params + attention
     recomputed = forward + 2 * adapter if method.program.checkpointing else 0.0
-    return 2 * forward + attention + recomputed + 6 * adapter + 4 * shape.head_params * method.program.logit_share
+    return (
+        2 * forward + attention + recomputed + 6 * adapter - 2 * method.frozen_weights + 4 * shape.head_params * method.program.logit_share
+    )
 
 
 def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
@@ -230,7 +242,7 @@ def train_memory(shape: Shape, method: AdapterSetup, length: float, tokens: floa
     activations = 2 * shape.hidden * shape.layers + layer if program.checkpointing else layer * shape.layers
     return {
         "weights": weight_memory(shape, method.weight_bytes, program.other_bytes),
-        "adapter": shape.adapter_params(method.rank, method.targets, method.kind) * program.adapter_bytes,
+        "adapter": (method.params(shape) - method.frozen_weights) * program.adapter_bytes + method.frozen_weights * ADAPTER_WEIGHT,
         "activations": tokens * activations,
         "logits": tokens * shape.vocab * (program.logit_share * program.logit_bytes + method.target_share * program.target_bytes),
         "workspace": workspace(shape),
@@ -254,7 +266,7 @@ def answer_memory(shape: Shape, work: Generation, tokens: float, dense: bool) ->
     return {
         "weights": work.models * weight_memory(shape, work.weight_bytes),
         "dense weights": work.models * BF16 * shape.linear_params if dense else workspace(shape),
-        "adapter": 4.0 * shape.adapter_params(method.rank, method.targets, method.kind),
+        "adapter": ADAPTER_WEIGHT * method.params(shape),
         "cache": tokens * shape.kv_bytes,
         "activations": tokens * (layer_bytes(shape, AdapterSetup(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
         "logits": tokens * shape.vocab * scored,

@@ -7,7 +7,7 @@ from functools import cache
 from math import ceil
 from typing import Any
 
-from pipeline.commands import estimate
+from pipeline.commands import adapter_sizes, estimate
 from pipeline.commands.estimate import BF16, NF4, AdapterSetup, CardEstimate, Generation, Training, TrainingProgram
 from pipeline.data import inline
 from pipeline.data.task import Task
@@ -175,6 +175,7 @@ def adapter_setup_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> 
     """The adapter and the precision of a fine-tuning job; training refuses targets that the base does not have; they are left out here."""
     targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
     target_share = min(1.0, lengths.target / (lengths.prompt + lengths.target))
+    is_uniform = not params["rank_pattern"] and params["layers"] is None and adapter_kinds.of_params(params) is adapter_kinds.LORA
     return AdapterSetup(
         rank=params["rank"],
         targets=targets,
@@ -183,6 +184,8 @@ def adapter_setup_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> 
         dropout=params["dropout"] > 0,
         target_share=target_share,
         program=TrainingProgram(logit_share=target_share),
+        weights=None if is_uniform else adapter_sizes.weights(params, shape.modules),
+        frozen_weights=adapter_sizes.frozen_weights(params, shape.modules),
     )
 
 

@@ -15,15 +15,15 @@ from typing import Any
 
 from pipeline import metrics, stages
 from pipeline.cluster.place import call_here
-from pipeline.commands import estimate, job_estimates, power
+from pipeline.commands import adapter_sizes, estimate, job_estimates, power
 from pipeline.commands.estimate import BF16, weight_memory
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import is_own_task
 from pipeline.data import inline
-from pipeline.errors import MachineError, RecipeError, UserError, suggest
+from pipeline.errors import MachineError, ModelError, RecipeError, UserError, suggest
 from pipeline.machine import EndpointSettings, Machine, free_memory
-from pipeline.models import adapter_kinds, base_model
+from pipeline.models import base_model
 from pipeline.planning.job import Job, Params
 from pipeline.references import endpoint
 from pipeline.runner import Site
@@ -86,7 +86,8 @@ def machine_obstacles(recipe: Recipe, missing: list[Job], done: Artifacts, site:
         *(line for lines in by_task.values() for line in lines),
         *unreachable_bases(missing, remote),
     ]
-    return set(by_task), first, [*missing_targets(missing), *full_disks(missing, done, site.store), *too_small(missing, done, site.machine)]
+    misfits = [*missing_targets(missing), *adapter_sizes.faults(missing)]
+    return set(by_task), first, [*misfits, *full_disks(missing, done, site.store), *too_small(missing, done, site.machine)]
 
 
 def largest(jobs: Mapping[Job, Artifact | None]) -> int:
@@ -189,7 +190,7 @@ def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
 
 def check_targets(jobs: Iterable[Job]) -> None:
     """Raise RecipeError for target modules that a base of known shape does not have."""
-    if mistakes := list(dict.fromkeys(missing_targets(jobs))):
+    if mistakes := list(dict.fromkeys([*missing_targets(jobs), *adapter_sizes.faults(jobs)])):
         raise RecipeError("\n".join(mistakes))
 
 
@@ -245,7 +246,7 @@ def planned_writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterat
     resume = 0.0
     for job in jobs:
         if job.stage == "finetune":
-            weights = adapter_weights(job, done)
+            weights = adapter_weights(job)
             resume = max(resume, RESUME_BYTES * weights)
             yield store.checkpoints, ADAPTER_BYTES * weights
         elif job.stage in ("generate", "reference"):
@@ -259,20 +260,18 @@ def planned_writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterat
             yield Path(constants.HF_HUB_CACHE), BF16 * shape.params
 
 
-def adapter_weights(job: Job, done: Artifacts) -> int:
+def adapter_weights(job: Job) -> int:
     """Parameters of the adapter that a fine-tuning job makes; 0 where neither the shape of its base nor its files are known."""
     spec = job.params["model"]
     shape = base_model.shape_of(spec)
-    if shape is None:
-        targets = job.params["targets"]
-        widths = [
-            width
-            for name, width in base_model.matrices(spec).items()
-            if (IN_A_LAYER.search(name) if targets == "all-linear" else name.rpartition(".")[2] in targets)
-        ]
-        return adapter_kinds.of_params(job.params).parameter_count(job.params["rank"], widths)
-    method = job_estimates.adapter_setup_of(shape, job.params, job_estimates.lengths_of(dict(job.inputs)["train"], done))
-    return shape.adapter_params(method.rank, method.targets, method.kind)
+    if shape is not None:
+        return adapter_sizes.weights(job.params, shape.modules)
+    is_linear = IN_A_LAYER.search if job.params["targets"] == "all-linear" else bool
+    modules = {name: widths for name, widths in base_model.matrices(spec).items() if is_linear(name)}
+    try:
+        return adapter_sizes.weights(job.params, modules)
+    except ModelError:  # names in files may differ from those of the model, and training tells what does not fit
+        return 0
 
 
 def answer_bytes(job: Job, done: Artifacts) -> float:
@@ -376,7 +375,7 @@ def weight_bytes(job: Job, done: Artifacts) -> float:
     per_weight = job_estimates.weight_bytes(job.params)
     matrices = base_model.matrices(spec).values()
     base = weight_memory(shape, per_weight) if shape else per_weight * sum(wide * out for wide, out in matrices)
-    return base * job_estimates.models_in_memory(job) + (RESUME_BYTES * adapter_weights(job, done) if job.stage == "finetune" else 0)
+    return base * job_estimates.models_in_memory(job) + (RESUME_BYTES * adapter_weights(job) if job.stage == "finetune" else 0)
 
 
 def amount(size: float) -> str:

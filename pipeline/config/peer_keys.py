@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.config.methods import NO_COMPARISON
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -40,6 +42,11 @@ def if_on(on: Any, off: Any = None) -> Callable[[Any, Mapping[str, Any]], Any]:
 def one_of(**words: Any) -> Callable[[Any, Mapping[str, Any]], Any]:
     """The value for a word; None for one that is not listed."""
     return lambda value, _: words.get(str(value).replace("-", "_"))
+
+
+def init(value: Any, _: Mapping[str, Any]) -> str | None:
+    """How A begins; peft calls its default True."""
+    return "default" if value is True else value if value in ("gaussian", "eva") else None
 
 
 def targets(value: Any, _: Mapping[str, Any]) -> Any:
@@ -84,6 +91,9 @@ NO_EIGHT_BIT = Peer("finetune.quantization", lambda *_: "nf4", "8 bit is not off
 VALIDATION = Peer("prepare.dev_examples", whole, "It is a number of examples of the train split, not a share.")
 TEST_EXAMPLES = Peer("prepare.heldout_examples", whole, "It is a number of test examples.")
 FEW_SHOT = "Few-shot is an arm of its own (base_fewshot in compare.arms), beside zero-shot; lm_eval.num_fewshot is for its tasks alone."
+INIT = Peer("finetune.init", init, "It is default, gaussian or eva; what rewrites the base (pissa, olora, corda, loftq) is refused.")
+KIND = Peer("finetune.method", one_of(LORA="lora", ADALORA="adalora"), "It is lora, adalora or another one of docs/recipes.md.")
+LAYERS = Peer("finetune.layers", listed)
 NO_SAVING = Peer(note="Resume points are written by themselves and go when the run ends: leave the line out.")
 NO_STOPPING = Peer(note="Training runs to its end, and the checkpoint of the lowest validation loss is kept (finetune.keep: best).")
 BASE = Peer("base")
@@ -91,6 +101,7 @@ DATA = Peer(note="Data stand under tasks, as data: {hub: owner/name, train: trai
 TEMPLATE = Peer(note="Prompts are written under tasks (prompt, target); chat: true puts them through the tokenizer's chat template.")
 CHECKPOINTING = Peer(note="It is not offered. A pass that does not fit is halved by itself; lower --tokens to begin smaller.")
 RESPONSES = Peer(note="The loss is taken over the answers alone: leave the line out.")
+NO_REWRITING = Peer(note=f"It {NO_COMPARISON}.")
 MODULES = Peer(note="Only linear modules get an adapter (finetune.targets), and no other weight is trained.")
 
 # fmt: off
@@ -102,6 +113,11 @@ PEERS: dict[str, Peer] = {
     "lora_target_linear": Peer("finetune.targets", if_on("all-linear")),
     "use_rslora": Peer("finetune.rslora"), "peft_use_rslora": Peer("finetune.rslora"), "use_dora": Peer("finetune.dora"),
     "peft_use_dora": Peer("finetune.dora"), "modules_to_save": MODULES, "lora_modules_to_save": MODULES, "additional_target": MODULES,
+    "init_lora_weights": INIT, "peft_init_lora_weights": INIT, "layers_to_transform": LAYERS, "peft_layers_to_transform": LAYERS,
+    "use_loraplus": Peer("finetune.loraplus_lr_ratio", lambda *_: None), "loraplus_ratio": Peer("finetune.loraplus_lr_ratio"),
+    "use_lorafa": Peer("finetune.lora_fa"), "peft_type": KIND, "init_r": Peer("finetune.adalora_initial_rank"),
+    "target_r": Peer("finetune.rank", note="With finetune.adalora: true it is the mean of all modules."),
+    **dict.fromkeys(("pissa_init", "pissa_iter", "use_pissa", "use_olora", "loftq_config", "corda_config", "pissa_convert"), NO_REWRITING),
     # optimization
     "lr": Peer("finetune.learning_rate"), "lr_scheduler": SCHEDULE, "lr_scheduler_type": SCHEDULE,
     "warmup_ratio": Peer("finetune.warmup"), "warmup_steps": WARMUP, "num_warmup_steps": WARMUP,

@@ -6,7 +6,7 @@ A recipe says what to measure. How it runs (devices, micro-batches, workers) is 
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,10 +17,10 @@ from pydantic.fields import FieldInfo
 
 from pipeline.config import data_paths, peer_keys, spellings, sweeps, yaml_text
 from pipeline.config.debugging import Debug, debug_fault
+from pipeline.config.finetune import Finetune
 from pipeline.config.schema import (
     Compare,
     Cost,
-    Finetune,
     General,
     Generate,
     InlineTask,
@@ -267,14 +267,7 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
 def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     """The keys of a recipe over those of its parent; sections that both have are merged key by key."""
     sections = {key for key in SECTIONS if isinstance(parent.get(key), dict) and isinstance(child.get(key), dict)}
-    return {**parent, **child, **{key: {**without_rivals(key, parent[key], child[key]), **child[key]} for key in sections}}
-
-
-def without_rivals(section: str, keys: dict[str, Any], changes: Collection[str]) -> dict[str, Any]:
-    """The keys of a section without those that say what one of the changes says in another way."""
-    return {
-        key: value for key, value in keys.items() if sweeps.RIVALS.get(f"{section}.{key}") not in [f"{section}.{name}" for name in changes]
-    }
+    return {**parent, **child, **{key: {**sweeps.without_rivals(key, parent[key], child[key]), **child[key]} for key in sections}}
 
 
 def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
@@ -365,7 +358,9 @@ def keys_at(location: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
 def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str = "") -> dict[str, Any]:
     """A copy of raw with dotted keys replaced; errors begin with `location`."""
     names = {section: [dotted.partition(".")[2] for dotted in changes if dotted.startswith(f"{section}.")] for section in SECTIONS}
-    result = {key: without_rivals(key, value, names.get(key, ())) if isinstance(value, dict) else value for key, value in raw.items()}
+    result = {
+        key: sweeps.without_rivals(key, value, names.get(key, ())) if isinstance(value, dict) else value for key, value in raw.items()
+    }
     for dotted, value in changes.items():
         section, _, key = dotted.partition(".")
         if key and section in SECTIONS and isinstance(result.get(section) or {}, dict):

@@ -1,11 +1,10 @@
 """Defines each section of a recipe: every key with its type, its default and its meaning."""
 
 from collections import Counter
-from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pipeline import arms
 
@@ -197,60 +196,6 @@ class Prepare(Section):
     max_bad_rows: Fraction = 0.1
     """Abort if more than this share of the rows is malformed or lacks a field."""
     seed: Seed = 0
-
-
-class Finetune(Section):
-    """How the adapter is trained."""
-
-    quantization: Literal["nf4", "none"] = "nf4"
-    """Of the frozen base: NF4 with double quantization, or its own precision."""
-    compute: Literal["bf16", "fp32"] = "bf16"
-    """Precision of the matrix products."""
-    rank: PositiveInt = 16
-    """Width of the adapter; capacity and memory grow with it."""
-    alpha_per_rank: PositiveFloat = 2.0
-    """LoRA scale: alpha = alpha_per_rank x rank (with rsLoRA: x sqrt(rank)), so that a sweep over ranks holds the scale fixed."""
-    alpha: PositiveFloat | None = None
-    """LoRA's alpha as a number (`lora_alpha` elsewhere), instead of alpha_per_rank. In a sweep over ranks alpha stays, so the scale falls
-    as the rank grows."""
-    rslora: bool = False
-    """Scale by alpha / sqrt(rank) instead of alpha / rank."""
-    dora: bool = False
-    """Weight-decomposed LoRA; slower."""
-    dropout: Fraction = 0.0
-    targets: Literal["all-linear", "qv"] | Annotated[tuple[str, ...], NonEmpty] = "all-linear"
-    """LoRA target modules: all linear ones, `qv` (query and value projections), or a list of module names."""
-    learning_rate: PositiveFloat = 2e-4
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Fraction = 0.03
-    """Warm-up ratio: the share of the steps over which the learning rate rises from zero. A run of up to three steps has none."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: PositiveFloat = 1.0
-    batch_examples: PositiveInt = 16
-    """Effective batch size: examples in one optimizer step, whatever the micro-batch."""
-    packing: bool = False
-    """Sequence packing instead of padding (block-diagonal attention). Gradients are equal up to rounding and dropout."""
-    epochs: PositiveInt = 1
-    max_steps: PositiveInt | None = None
-    """Optimizer steps, if fewer than the epochs give."""
-    dev_every: PositiveInt = 50
-    """Optimizer steps between two evaluations of the validation loss."""
-    keep: Literal["best", "last"] = "best"
-    """Which checkpoint becomes the adapter: that of the lowest validation loss, or the last one."""
-    seeds: Annotated[tuple[Seed, ...], NonEmpty] = (0,)
-    """Replicates: one adapter each. Intervals and p-values of their mean cover other seeds, with seeds - 1 degrees of freedom: two seeds
-    show large lifts only, each further one helps (`loralift plan --all`)."""
-
-    @model_validator(mode="after")
-    def resolve_alpha(self) -> "Finetune":
-        """Express `alpha` by `alpha_per_rank`, which is what adapters are made and found by."""
-        if self.alpha is None:
-            return self
-        if "alpha_per_rank" in self.model_fields_set:
-            raise ValueError("finetune: alpha and alpha_per_rank both set the scale. Keep one of them")
-        ratio = self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
-        object.__setattr__(self, "alpha_per_rank", ratio)  # the section is frozen, and the key still counts as unset: a point sets its own
-        return self
 
 
 class Generate(Section):

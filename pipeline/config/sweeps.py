@@ -2,19 +2,25 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from pipeline.config.methods import SWITCHES
 from pipeline.config.schema import PositiveInt, Section, Seed
 from pipeline.config.validation_errors import spell_value
 
 MAX_POINTS = 1000
 WHOLE = ("references", "variants", "base_predictions", "sweep", "name")
 """Keys that hold for all points."""
-RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
+RIVALS: dict[str, tuple[str, ...]] = {
+    "finetune.alpha": ("finetune.alpha_per_rank",),
+    "finetune.alpha_per_rank": ("finetune.alpha",),
+    "finetune.method": tuple(f"finetune.{name}" for name in SWITCHES),
+    **{f"finetune.{name}": ("finetune.method",) for name in SWITCHES},
+}
 """Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
 DIGITS = 3
 """Significant digits of a drawn number, so that a recipe, a page and a command line hold the same one."""
@@ -175,6 +181,12 @@ def clashing(keys: Sequence[str]) -> tuple[str, str] | None:
         section = key.partition(".")[0]
         if section != key and section in keys:
             return section, key
-        if RIVALS.get(key) in keys:
-            return key, RIVALS[key]
+        if rival := next((other for other in RIVALS.get(key, ()) if other in keys), ""):
+            return key, rival
     return None
+
+
+def without_rivals(section: str, keys: dict[str, Any], changes: Collection[str]) -> dict[str, Any]:
+    """The keys of a section without those that say what one of the changes says in another way."""
+    changed = {f"{section}.{name}" for name in changes}
+    return {key: value for key, value in keys.items() if changed.isdisjoint(RIVALS.get(f"{section}.{key}", ()))}

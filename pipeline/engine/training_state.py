@@ -12,6 +12,7 @@ from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
+from pipeline.engine.rank_allocation import RankAllocation
 from pipeline.store.disk import set_aside
 
 
@@ -51,8 +52,8 @@ def warmup_steps(steps: int, share: float) -> int:
 
 
 COUNTERS = ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")
-PARTS = ("tensors", "random", "optimizer", "schedule")
-"""With COUNTERS, the entries of a resume point."""
+MODEL_PARTS = ("tensors", "random")
+"""With COUNTERS and TrainingState.parts, the entries of a resume point."""
 UNREADABLE = (BadZipFile, UnpicklingError, EOFError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
 """What reading a damaged resume point raises."""
 
@@ -84,6 +85,14 @@ class TrainingState:
     curve: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
     """`loss`, `step` and `tensors` of the adapter with the lowest dev loss so far."""
+    allocation: RankAllocation | None = None
+    """Of AdaLoRA."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What has a state of its own, by its name in a resume point."""
+        allocation = {"allocation": self.allocation} if self.allocation else {}
+        return {"optimizer": self.optimizer, "schedule": self.schedule, **allocation}
 
     def save(self, folder: Path) -> None:
         """Write the resume point; a kill at any moment leaves the previous one or this one."""
@@ -94,7 +103,7 @@ class TrainingState:
         values = {name: getattr(self, name) for name in COUNTERS}
         values |= {"tensors": {name: value.detach() for name, value in self.tensors.items()}, "random": random_state()}
         with partial.open("wb") as file:
-            torch.save(values | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, file)
+            torch.save(values | {name: part.state_dict() for name, part in self.parts.items()}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, folder / "state.pt")
@@ -107,7 +116,7 @@ class TrainingState:
         if not path.exists():
             return
         start = {name: value.detach().clone() for name, value in self.tensors.items()}
-        optimizer, schedule, generators = deepcopy(self.optimizer.state_dict()), self.schedule.state_dict(), random_state()
+        parts, generators = {name: deepcopy(part.state_dict()) for name, part in self.parts.items()}, random_state()
         try:
             self.load_values(whole_state(path))
         except torch.OutOfMemoryError:
@@ -115,18 +124,18 @@ class TrainingState:
         except UNREADABLE as error:
             set_aside(path, f"it is damaged ({type(error).__name__}), and training begins anew")
             self.load_tensors(start)
-            self.optimizer.load_state_dict(optimizer)
-            self.schedule.load_state_dict(schedule)
+            for name, part in self.parts.items():
+                part.load_state_dict(parts[name])
             set_random_state(generators)
 
     def load_values(self, values: dict[str, Any]) -> None:
         """Go on from what save() wrote. Raises one of UNREADABLE, if it is something else; the state is then half changed."""
         shapes = {name: value.shape for name, value in values["tensors"].items()}
-        if values.keys() != {*COUNTERS, *PARTS} or shapes != {name: value.shape for name, value in self.tensors.items()}:
+        if values.keys() != {*COUNTERS, *MODEL_PARTS, *self.parts} or shapes != {name: value.shape for name, value in self.tensors.items()}:
             raise ValueError("not the state of this training")
         self.load_tensors(values["tensors"])
-        self.optimizer.load_state_dict(values["optimizer"])
-        self.schedule.load_state_dict(values["schedule"])
+        for name, part in self.parts.items():
+            part.load_state_dict(values[name])
         set_random_state(values["random"])
         for name in COUNTERS:
             setattr(self, name, values[name])
@@ -140,7 +149,9 @@ class TrainingState:
                 self.tensors[name].copy_(value)
 
     def keep_if_best(self, loss: float) -> None:
-        """Remember the adapter if its dev loss, in nats per token, is the lowest so far."""
+        """Remember the adapter if its dev loss, in nats per token, is the lowest so far; of AdaLoRA once its ranks are final."""
+        if self.allocation and not self.allocation.is_final(self.step):
+            return
         if not self.best or loss < self.best["loss"]:
             self.best = {"loss": loss, "step": self.step, "tensors": {name: value.detach().clone() for name, value in self.tensors.items()}}
 

@@ -63,7 +63,7 @@ def metadata(tuned: FineTuned, form: Form, name: str, measured: Measurement) -> 
         "library_name": "llama.cpp" if form.gguf else "transformers" if form.merge else "peft",
         "pipeline_tag": "text-generation",
         **({"license": license_id} if license_id else {}),
-        "tags": [adapter_kinds.of_params(trained.adapter.params).name, *(["gguf"] if form.gguf else []), "loralift"],
+        "tags": [adapter_kinds.of_params(trained.adapter.params).tag, *(["gguf"] if form.gguf else []), "loralift"],
         **({"model-index": [{"name": name, "results": [entry]}]} if is_whole else {}),
     }
 

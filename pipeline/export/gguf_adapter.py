@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.export import gguf_model
 from pipeline.export.gguf_model import Tensor
+from pipeline.models import low_rank
 from pipeline.models.adapter_source import CONFIG, WEIGHTS
 
 PREFIX = "base_model.model."
@@ -76,16 +77,7 @@ def tensors(folder: Path, config: Any) -> Iterator[Tensor]:
             module, _, part = name.removeprefix(PREFIX).removesuffix(".weight").rpartition(".lora_")
             values = file.get_tensor(name).float().numpy()
             if part == "B":
-                values = values * (scale(adapter, module, values.shape[1]) * values.shape[1] / alpha(folder))
+                values = values * (low_rank.scale(adapter, module, values.shape[1]) * values.shape[1] / alpha(folder))
                 heads = gguf_model.heads_of(name, config)
                 values = gguf_model.permuted(values, heads) if heads else values
             yield Tensor(f"{name_of(f'{module}.weight')}.lora_{part.lower()}", values.shape, lambda values=values: values)  # type: ignore[misc]
-
-
-def scale(adapter: Mapping[str, Any], module: str, rank: int) -> float:
-    """What B A is multiplied by, as peft does: alpha over rank, or over its root."""
-    from peft.utils.other import get_pattern_key
-
-    patterns = adapter.get("alpha_pattern") or {}
-    value = float(patterns.get(get_pattern_key(patterns.keys(), module), adapter["lora_alpha"]))
-    return value / (math.sqrt(rank) if adapter.get("use_rslora") else rank)

@@ -16,9 +16,9 @@ def spectrum_row(seed: int, modules: Mapping[str, Sequence[float]]) -> SpectrumR
     """The use that one adapter makes of its rank.
 
     Args:
-        modules: by full name the singular values of the update, the largest first; as many in every module.
+        modules: by full name the singular values of the update, the largest first; as many as its rank.
     """
-    squares = np.array(list(modules.values()), dtype=np.float64) ** 2
+    squares = squared(list(modules.values()))
     energy = cumulative_energy(squares)
     return {
         "seed": seed,
@@ -37,11 +37,19 @@ def kinds(modules: Mapping[str, Sequence[float]]) -> list[ModuleKindRow]:
     names: dict[str, list[Sequence[float]]] = {}
     for module, values in modules.items():
         names.setdefault(module.rpartition(".")[2], []).append(values)
-    squares = {kind: np.array(rows, dtype=np.float64) ** 2 for kind, rows in names.items()}
+    squares = {kind: squared(rows) for kind, rows in names.items()}
     return [
         {"kind": kind, "modules": len(rows), "rank_95": rank_of(cumulative_energy(rows), 0.95), "stable_rank": stable_rank(rows)}
         for kind, rows in squares.items()
     ]
+
+
+def squared(rows: Sequence[Sequence[float]]) -> Array:
+    """Squares (modules, highest rank) of singular values; zeros behind those of a module of a lower rank."""
+    squares = np.zeros((len(rows), max(map(len, rows))))
+    for place, values in enumerate(rows):
+        squares[place, : len(values)] = np.square(values)
+    return squares
 
 
 def cumulative_energy(squares: Array) -> Array:

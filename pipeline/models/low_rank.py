@@ -6,7 +6,7 @@ the nearest matrix of its rank).
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,36 +58,55 @@ def pairs(tensors: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, name.replace(B, A)
 
 
-def scale(config: dict[str, Any]) -> float:
-    """What B A is multiplied by where the adapter is used."""
-    divisor = math.sqrt(config["r"]) if config["use_rslora"] else config["r"]
-    return float(config["lora_alpha"]) / divisor
+def scale(config: Mapping[str, Any], module: str, rank: int) -> float:
+    """What B A of a module is multiplied by where the adapter is used, as peft does: its alpha over its rank, or over the root of it.
+
+    Args:
+        config: its adapter_config.json.
+        module: its full name.
+    """
+    from peft.utils.other import get_pattern_key
+
+    patterns = config.get("alpha_pattern") or {}
+    alpha = float(patterns.get(get_pattern_key(patterns.keys(), module), config["lora_alpha"]))
+    return alpha / divisor(config, rank)
+
+
+def divisor(config: Mapping[str, Any], rank: int) -> float:
+    """What alpha is divided by."""
+    return math.sqrt(rank) if config.get("use_rslora") else rank
 
 
 def spectrum(folder: Path) -> dict[str, list[float]]:
     """By full name of the module the singular values of its scaled update, the largest first."""
     config, tensors = read(folder)
-    factor = abs(scale(config))
-    return {module_of(b): (factor * Factors.of(tensors[b], tensors[a]).values).tolist() for b, a in pairs(tensors)}
+    factors = {module_of(b): Factors.of(tensors[b], tensors[a]) for b, a in pairs(tensors)}
+    return {module: (abs(scale(config, module, len(one.values))) * one.values).tolist() for module, one in factors.items()}
 
 
 def cut(folder: Path, out: Path, rank: int) -> int:
-    """Write the adapter with every update cut to a rank, at the same scale, and return its number of weights.
+    """Write the adapter with every update of a larger rank cut to a rank, at the same scale, and return its number of weights.
 
     Args:
-        folder: an adapter that was trained here: one rank for all modules, no DoRA.
-        rank: smaller than its own.
+        folder: an adapter that was trained here, without DoRA.
+        rank: smaller than the one that it was trained with.
     """
     from safetensors.torch import save_file
 
     config, tensors = read(folder)
     assert rank < config["r"]
-    assert not any(config[key] for key in ("rank_pattern", "alpha_pattern", "use_dora"))
+    assert not config["use_dora"]
     cut_tensors = dict(tensors)
+    usual = float(config["lora_alpha"]) / divisor(config, config["r"]) * divisor(config, rank)
+    patterns: dict[str, dict[str, float]] = {"rank_pattern": {}, "alpha_pattern": {}}
     for b, a in pairs(tensors):
+        module, own = module_of(b), len(tensors[a])
+        patterns["rank_pattern"] |= {module: own} if own < rank else {}
+        alpha = scale(config, module, own) * divisor(config, min(own, rank))
+        patterns["alpha_pattern"] |= {} if math.isclose(alpha, usual) else {module: alpha}
         new_b, new_a = Factors.of(tensors[b], tensors[a]).cut(rank)
         cut_tensors[b], cut_tensors[a] = new_b.to(tensors[b].dtype).contiguous(), new_a.to(tensors[a].dtype).contiguous()
     save_file(dict(sorted(cut_tensors.items())), out / WEIGHTS, {"format": "pt"})
-    alpha = scale(config) * (math.sqrt(rank) if config["use_rslora"] else rank)
-    (out / CONFIG).write_text(json.dumps({**config, "r": rank, "lora_alpha": alpha}, indent=1, sort_keys=True), "utf-8")
+    settings = {**config, **patterns, "r": rank, "lora_alpha": usual}
+    (out / CONFIG).write_text(json.dumps(settings, indent=1, sort_keys=True), "utf-8")
     return sum(tensor.numel() for tensor in cut_tensors.values())

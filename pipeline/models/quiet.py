@@ -13,6 +13,7 @@ def silence_warnings() -> None:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # "Failed to load CPU gemm_4bit_forward": harmless
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)  # raised by peft
     warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False but the target module is `Conv1D`")  # peft sets it right
+    warnings.filterwarnings("ignore", message="lora with eva initialization used with low_cpu_mem_usage=False")  # matrices of A are small
     warnings.filterwarnings("ignore", message="Model (has|with) `tie_word_embeddings=True` and ")  # untied before a merge
 
 

@@ -23,6 +23,8 @@ BLOCK_NORMS = {"gemma2": 4, "gemma3_text": 4, "phi": 1}
 """Norms as wide as the hidden state in one block; 2 in every other kind."""
 HEAD_NORMS = ("qwen3", "gemma3_text")
 """Kinds that normalize queries and keys head by head, with one weight for all heads; OLMo 2 normalizes all heads at once."""
+MLP = ("gate_proj", "up_proj", "gate_up_proj", "down_proj", "fc1", "fc2")
+"""Linear modules of the feed-forward part; all others belong to the attention."""
 QKV = ("q_proj", "k_proj", "v_proj")
 
 
@@ -62,6 +64,14 @@ class Shape:
             up = [(hidden, ffn)] if self.kind == "phi" else [(hidden, ffn), (hidden, ffn)]
             sizes = [(hidden, query), (hidden, key), (hidden, key), (query, hidden), *up, (ffn, hidden)]
         return dict(zip(NAMES.get(self.kind, SPLIT), sizes, strict=True))
+
+    @cached_property
+    def modules(self) -> dict[str, tuple[int, int]]:
+        """Full name to (in, out) features of the linear modules of all blocks."""
+        parts = {name: "mlp" if name in MLP else "self_attn" for name in self.linears}
+        return {
+            f"model.layers.{layer}.{parts[name]}.{name}": widths for layer in range(self.layers) for name, widths in self.linears.items()
+        }
 
     @property
     def qv(self) -> tuple[str, ...]:

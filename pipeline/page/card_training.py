@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.data import task as tasks
-from pipeline.models import adapter_kinds
+from pipeline.models import module_ranks
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.page.render import plain
@@ -80,7 +80,8 @@ def hyperparameters(cell: Cell, adapter: Artifact) -> Iterable[tuple[str, str]]:
     params, facts = adapter.params, adapter.facts
     settings = {"rank": cell.rank, "alpha_per_rank": None, "rslora": False, **params}
     yield "rank (r)", f"{settings['rank']}{', rsLoRA' if settings['rslora'] else ''}{', DoRA' if params.get('dora') else ''}"
-    yield "alpha (lora_alpha)", f"{adapter_kinds.alpha(settings):g}" if settings["alpha_per_rank"] else ""
+    yield "alpha (lora_alpha)", f"{module_ranks.alpha(settings['rank'], settings):g}" if settings["alpha_per_rank"] else ""
+    yield from method_rows(params)
     yield "dropout (lora_dropout)", setting(params, "dropout")
     yield "target modules", target_modules(params.get("targets"), facts.get("targets", []))
     yield "base weights in training", QUANTIZATIONS.get(str(params.get("quantization")), "")
@@ -101,6 +102,19 @@ def hyperparameters(cell: Cell, adapter: Artifact) -> Iterable[tuple[str, str]]:
     yield "maximum length", f"{fmt.count(length)} tokens" if (length := cell.inputs["train"].params.get("max_tokens")) else ""
     yield "training tokens", tokens(facts)
     yield "seed", setting(params, "seed")
+
+
+def method_rows(params: JsonObject) -> Iterable[tuple[str, str]]:
+    """What differs from plain LoRA in how the adapter begins, where it is and how it learns; rows of other methods are empty."""
+    rho = params.get("eva_rho")
+    yield "ranks", f"allocated by AdaLoRA; {params['rank']} is their mean" if params.get("adapter_kind") == "adalora" else ""
+    yield "initial weights (init_lora_weights)", "" if params.get("init", "default") == "default" else plain(params["init"])
+    yield "ranks of EVA", f"by explained variance, at most {rho:g} times the rank" if rho else ""
+    for key in ("rank_pattern", "alpha_pattern"):
+        yield key, ", ".join(f"`{pattern}`: {value:g}" for pattern, value in (params.get(key) or {}).items())
+    yield "layers (layers_to_transform)", ", ".join(map(str, params.get("layers") or ()))
+    yield "LoRA+ (loraplus_lr_ratio)", f"{ratio:g}" if (ratio := params.get("loraplus_lr_ratio")) else ""
+    yield "LoRA-FA", "A is frozen" if params.get("lora_fa") else ""
 
 
 def setting(params: JsonObject, name: str) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pipeline.config import methods
 from pipeline.config.schema import HARNESS, INSPECT
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.report_types import PublishedFigure, RuleRow
@@ -17,6 +18,7 @@ from pipeline.store.score_types import Interval
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
 AnyInterval = Interval | PartialInterval
 MINUS = re.compile(r"(?<![\w.)\]/-])-(?=\d)")
+METHOD = "finetune.method"
 SIDES = {"above": ">", "below": "<"}
 """The side of its threshold on which a figure speaks for the fine-tune."""
 TWO_SIDED = ("lift", "training effect")
@@ -301,14 +303,21 @@ def setting(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, list):
         return ", ".join(map(setting, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {setting(one)}" for name, one in value.items())
     return str(value)
+
+
+def value_of(dotted: str, value: Any) -> str:
+    """The value of a recipe key for people: of the method of LoRA its name, of other keys as setting() has it."""
+    return methods.LABELS.get(value, str(value)) if dotted == METHOD and value else setting(value)
 
 
 def coordinates(values: dict[str, Any]) -> str:
     """A point of a sweep: `rank 16, learning rate 0.0002`; keys whose last word is not unique keep their section."""
     labels = [key_label(dotted) for dotted in values]
     names = (label if labels.count(label) == 1 else dotted for label, dotted in zip(labels, values, strict=True))
-    return ", ".join(f"{name} {setting(value)}" for name, value in zip(names, values.values(), strict=True))
+    return ", ".join(f"{name} {value_of(dotted, value)}" for name, (dotted, value) in zip(names, values.items(), strict=True))
 
 
 def count(value: float | None) -> str:

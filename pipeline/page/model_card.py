@@ -92,7 +92,7 @@ def metadata(row: CellRow, trained: TrainedAdapter, is_smoke_test: bool = False)
         "library_name": "peft",
         "pipeline_tag": "text-generation",
         **({"license": license_id} if license_id else {}),
-        "tags": [adapter_kinds.of_params(adapter.params).name, "loralift"],
+        "tags": [adapter_kinds.of_params(adapter.params).tag, "loralift"],
         **({} if is_smoke_test else {"model-index": [{"name": trained.name, "results": [entry]}]}),
     }
 

@@ -22,7 +22,8 @@ from pipeline.store.result_folders import SpectrumFolder
 
 def section(cell: Cell, primary: ComparisonRow, recipe: JsonObject) -> RankUse | None:
     """The use that the adapter of a cell makes of its rank; None where it was not measured."""
-    spectra = [rank_use.spectrum_row(seed, SpectrumFolder(artifact.path).modules()) for seed, artifact in spectra_of(cell)]
+    values = {seed: SpectrumFolder(artifact.path).modules() for seed, artifact in spectra_of(cell)}
+    spectra = [rank_use.spectrum_row(seed, modules) for seed, modules in values.items()]
     if not spectra or cell.rank is None:
         return None
     compare = recipe["compare"]
@@ -31,7 +32,8 @@ def section(cell: Cell, primary: ComparisonRow, recipe: JsonObject) -> RankUse |
     scores, groups = scores_of(cell, metric, names, cell.seeds.index(first))
     why = WHY["not a mean of examples"] if names and not is_mean(cell, metric, scores) else ""
     spectrum = next(row for row in spectra if row["seed"] == first)
-    cuts = [] if why else cut_rows(cell, scores, groups, spectrum, (compare["margin"], compare["confidence"]))
+    ranks = [len(one) for one in values[first].values()]
+    cuts = [] if why else cut_rows(cell, scores, groups, (spectrum, ranks), (compare["margin"], compare["confidence"]))
     facts = cell.inputs[str(InputName("adapter", seed=first))].facts
     use: RankUse = {
         "rank": cell.rank,
@@ -90,24 +92,35 @@ def is_mean(cell: Cell, metric: str, scores: dict[str, rank_use.Array]) -> bool:
 
 
 def cut_rows(
-    cell: Cell, scores: dict[str, rank_use.Array], groups: NDArray[np.int64], spectrum: SpectrumRow, settings: tuple[float, float]
+    cell: Cell,
+    scores: dict[str, rank_use.Array],
+    groups: NDArray[np.int64],
+    whole: tuple[SpectrumRow, Sequence[int]],
+    settings: tuple[float, float],
 ) -> list[RankCutRow]:
-    """One row for each cut, the smallest rank first; settings: margin and confidence."""
+    """One row for each cut, the smallest rank first.
+
+    Args:
+        whole: singular values of the adapter that is cut, and the ranks of its modules.
+        settings: margin and confidence.
+    """
+    spectrum, ranks = whole
     names = [name for name in scores if name != "tuned"]
     tests = [rank_use.against_full(scores[name], scores["tuned"], groups, *settings) for name in names]
     rows: list[RankCutRow] = []
-    facts, full_rank = cell.inputs[str(InputName("adapter", seed=spectrum["seed"]))].facts, len(spectrum["energy"])
+    facts = cell.inputs[str(InputName("adapter", seed=spectrum["seed"]))].facts
     for name, test in zip(names, tests, strict=True):
         rank = int(name.removeprefix(arms.CUT))
+        cut_ranks = sum(min(rank, one) for one in ranks)
         rows.append(
             {
                 "arm": name,
                 "rank": rank,
-                "energy": spectrum["energy"][rank - 1],
+                "energy": spectrum["energy"][min(rank, max(ranks)) - 1],
                 "score": float(scores[name].mean()),
                 **test,
-                "trainable_parameters": facts["trainable_parameters"] * rank // full_rank,
-                "adapter_bytes": facts["adapter_bytes"] * rank // full_rank,
+                "trainable_parameters": facts["trainable_parameters"] * cut_ranks // sum(ranks),
+                "adapter_bytes": facts["adapter_bytes"] * cut_ranks // sum(ranks),
             }
         )
     return rows
@@ -123,7 +136,9 @@ def use_sentence(cell: CellRow) -> str:
     use = cell["rank_use"]
     assert use is not None  # the template asks for cells that have it
     row = use["spectra"][0]
-    return f"rank {row['rank_95']} of {use['rank']} keeps 95 % of the energy, rank {row['rank_99']} keeps 99 %."
+    highest = len(row["energy"])
+    of = f"{use['rank']}" if highest == use["rank"] else f"{highest}, the highest of a module,"
+    return f"rank {row['rank_95']} of {of} keeps 95 % of the energy, rank {row['rank_99']} keeps 99 %."
 
 
 def cut_sentence(cell: CellRow) -> str:
@@ -136,7 +151,9 @@ def cut_sentence(cell: CellRow) -> str:
         return ""
     if use["smallest"] is None:
         return f"No cut was shown not to be worse than the whole adapter (margin {use['margin']:g})."
-    smallest, weights = use["smallest"], 100 * use["smallest"] / use["rank"]
+    smallest = use["smallest"]
+    whole = use["trainable_parameters"]
+    weights = 100 * next(row["trainable_parameters"] for row in use["cuts"] if row["rank"] == smallest) / whole
     return (
         f"Cut to rank {smallest} it is non-inferior to the whole adapter (margin {use['margin']:g}), with {weights:.0f} % of its weights: "
         f"loralift export RECIPE --rank {smallest}."

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.config import methods
 from pipeline.measures.cell_types import CellRow
 from pipeline.measures.provenance_types import AdapterRow
 from pipeline.measures.report_types import Sweep, SweepAxis, SweepPoint
@@ -28,7 +29,7 @@ def section(recipe: JsonObject, cells: list[CellRow], adapters: dict[str, Adapte
 
 
 RATE = "finetune.learning_rate"
-RATE_DEPENDS_ON = ("rank", "alpha", "alpha_per_rank", "rslora", "dora", "targets", "batch_examples")
+RATE_DEPENDS_ON = ("rank", "alpha", "alpha_per_rank", "method", *methods.SWITCHES, "targets", "layers", "batch_examples")
 """Keys of `finetune` whose values have learning rates of their own that suit them best."""
 
 

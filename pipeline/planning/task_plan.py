@@ -14,6 +14,7 @@ from pipeline.errors import RecipeError
 from pipeline.harness.definition import Role
 from pipeline.models import adapter_source, base_model, model_source
 from pipeline.models.harness_renderer import HARNESS
+from pipeline.planning.adapter_params import adapter_params
 from pipeline.planning.job import Job, Params, job
 
 GENERAL_TOKENS = 512
@@ -163,7 +164,7 @@ class TaskPlan:
 
     def finetune(self, seed: int, placebo: str = "") -> Job:
         section = self.recipe.finetune
-        params = {"model": self.model_spec, **section.model_dump(mode="json", exclude={"seeds", "alpha"}), "seed": seed}
+        params = {"model": self.model_spec, **adapter_params(section), "seed": seed}
         if section.targets == "qv":
             params["targets"] = list(base_model.qv_targets(self.point.model))  # as this base calls them
         label = f"{self.label}--r{section.rank}-s{seed}"

@@ -13,7 +13,17 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.engine import batching, cpu_attention, document_attention, ranks, tracking, training_state
+from pipeline.engine import (
+    batching,
+    cpu_attention,
+    document_attention,
+    eva,
+    optimizers,
+    rank_allocation,
+    ranks,
+    tracking,
+    training_state,
+)
 from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
@@ -46,15 +56,19 @@ def run_in_step(work: Work) -> dict[str, Any]:
     params = work.params
     device = ranks.device_of(work.machine)
     render = renderer.renderer(params["model"])
-    data = TrainFolder(work.inputs["train"])
-    train_rows = tokenized(work, data.examples(), render)
-    dev_rows = tokenized(work, data.dev(), render)
+    folder = TrainFolder(work.inputs["train"])
+    train_rows = tokenized(work, folder.examples(), render)
+    dev_rows = tokenized(work, folder.dev(), render)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     seed_everything(params["seed"])  # before the adapter exists: its weights may be random
-    model = adapters.attach(base, params)
+    model = adapters.attach(base, params, training_state.total_steps(len(train_rows), params))
+    data = TrainingData(train_rows, dev_rows, render.pad_id)
     try:
+        if params["init"] == "eva":
+            order = training_state.epoch_order(len(train_rows), params["seed"], 0)
+            eva.initialize(model, [train_rows[i] for i in order], eva.Reading(params["compute"], render.pad_id, work.resume))
         with dense_weights.dequantized(model, work.machine.residency) as weights:
-            return train(work, model, TrainingData(train_rows, dev_rows, render.pad_id), weights)
+            return train(work, model, data, weights)
     finally:
         model.unload()
 
@@ -111,16 +125,9 @@ def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.Den
     Raises:
         TrainingError: the loss is not finite, no gradient reaches the adapter, or one example does not fit into memory.
     """
-    import torch
-    from transformers import get_scheduler
-
     params = work.params
     steps = training_state.total_steps(len(rows.train), params)
-    tensors = adapters.trainable_parameters(model)
-    optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
-    warmup = training_state.warmup_steps(steps, params["warmup"])
-    schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, warmup, steps)
-    state = training_state.TrainingState(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
+    state = initial_state(work, model, steps)
     state.restore(work.resume)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
     passes = Passes(model, params["compute"], rows.pad_id, params["packing"], weights)
@@ -131,8 +138,8 @@ def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.Den
             start = time.monotonic()
             batch = [rows.train[i] for i in training_state.batch_indices(len(rows.train), params, state.step)]
             loss, norm = optimizer_step(passes, state, batch, params["max_grad_norm"])
-            measures = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
-            schedule.step()
+            measures = {"loss": loss, "learning_rate": state.schedule.get_last_lr()[0], "grad_norm": norm}
+            state.schedule.step()
             state.step += 1
             state.tokens += sum(map(len, batch))
             state.target_tokens += sum(row.target_count for row in batch)
@@ -145,6 +152,18 @@ def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.Den
             saver.save_if_due(state)
             progress.advance(1, f"loss {loss:.3f}")
     return finish(work, model, state) | {"dense": weights.are_held}
+
+
+def initial_state(work: Work, model: Any, steps: int) -> training_state.TrainingState:
+    """What a training of so many optimizer steps begins with. Raises TrainingError where AdaLoRA cannot prune in them."""
+    from transformers import get_scheduler
+
+    params = work.params
+    allocation = rank_allocation.allocation_of(model, steps)
+    optimizer = optimizers.optimizer_of(model, params)  # before the parameters are listed: of LoRA-FA it freezes some
+    schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, training_state.warmup_steps(steps, params["warmup"]), steps)
+    tokens = batching.token_budget(work.machine.tokens, model.device)
+    return training_state.TrainingState(adapters.trainable_parameters(model), optimizer, schedule, tokens, allocation=allocation)
 
 
 class Passes:
@@ -260,9 +279,13 @@ def optimizer_step(
             else:
                 state.micro_tokens = halve_micro_batch(state.micro_tokens, rows)
         torch.cuda.empty_cache()
+    if state.allocation:
+        state.allocation.add_penalty_gradients()
     norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))
     check_step(loss, norm, state)
     state.optimizer.step()
+    if state.allocation:
+        state.allocation.prune(state.step + 1)
     state.optimizer.zero_grad()
     return loss, norm
 
@@ -285,7 +308,7 @@ def check_step(loss: float, norm: float, state: training_state.TrainingState) ->
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
             f"the loss is {loss} and the gradient's norm {norm} {step}",
-            f"Lower finetune.learning_rate (now {state.optimizer.defaults['lr']:g}), or warm up for longer.",
+            f"Lower finetune.learning_rate (now {state.optimizer.param_groups[0]['initial_lr']:g}), or warm up for longer.",
         )
     if norm == 0.0:
         raise TrainingError(
@@ -305,7 +328,7 @@ def finish(work: Work, model: Any, state: training_state.TrainingState) -> dict[
             "Train for more steps (raise finetune.epochs, or lower finetune.batch_examples or finetune.warmup), "
             "or raise finetune.learning_rate.",
         )
-    adapters.save(model, work.out)
+    modules = adapters.save(model, work.out)
     folder = AdapterFolder(work.out)
     training_state.write_curve(folder.curve_file, state.curve)
     return {
@@ -318,7 +341,7 @@ def finish(work: Work, model: Any, state: training_state.TrainingState) -> dict[
         "train_seconds": round(state.seconds, 2),
         "tokens_per_second": round(state.tokens / state.seconds, 1),
         "micro_tokens": state.micro_tokens,
-        "trainable_parameters": sum(value.numel() for value in state.tensors.values()),
+        "trainable_parameters": folder.weights() if state.allocation else sum(value.numel() for value in state.tensors.values()),
         "adapter_bytes": folder.weights_bytes(),
-        "targets": adapters.adapted_modules(model),
+        "targets": modules,
     }

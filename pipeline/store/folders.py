@@ -4,6 +4,7 @@ Stages read and write their folders through these classes alone. The folders of 
 of what a report holds is no change of what training reads.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,13 @@ class AdapterFolder(Folder):
 
     def weights_bytes(self) -> int:
         return (self.path / self.WEIGHTS).stat().st_size
+
+    def weights(self) -> int:
+        """Weights in the file, trained or not."""
+        from safetensors import safe_open
+
+        with safe_open(self.path / self.WEIGHTS, "np") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (it is no mapping)
 
     def targets(self) -> list[str]:
         """The full names of the modules that carried the adapter when it was trained."""

@@ -8,7 +8,17 @@ from typing import Any
 
 from pipeline.store.records import is_same
 
-AS_BEFORE: dict[str, dict[str, Any]] = {"compare": {"same_within": None}}
+AS_BEFORE: dict[str, dict[str, Any]] = {
+    "compare": {"same_within": None},
+    "finetune": {
+        "init": "default",
+        "rank_pattern": {},
+        "alpha_pattern": {},
+        "layers": None,
+        "loraplus_lr_ratio": None,
+        "lora_fa": False,
+    },
+}
 """By stage, every parameter that was added after artifacts of the stage had been made, with the value that means 'as before':
 `{"finetune": {"init": "default"}}`. A row is never removed or changed, and is not the default of the recipe key: a default may
 change later, what 'as before' means may not."""
