@@ -24,7 +24,7 @@ LOOK_SECONDS = 2.0
 """How often the driver looks which nodes are alive."""
 PATIENCE_SECONDS = 120.0
 """How long jobs wait where no node is left, or no process starts on any, before they fail."""
-MAX_LOSSES = 5
+MAX_LOSSES = 10
 """How often a job may lose its process before it fails: one that kills every process would go on for ever."""
 MAX_PAUSE_SECONDS = 30.0
 """Between two starts of a slot that fails to start; the pauses double up to here."""
