@@ -12,7 +12,7 @@ import regex
 
 from pipeline.metrics import numbers
 from pipeline.scoring import number_equations, number_grounds, number_rivals, number_sentences, replacements
-from pipeline.scoring.answer_text import after_correction, answer_part, cues, without_cue, without_thoughts
+from pipeline.scoring.answer_text import after_correction, answer_part, cues, without_cue
 from pipeline.scoring.number_sentences import Sentence, Value, only
 from pipeline.store.records import Example
 
@@ -36,7 +36,7 @@ PROMPT_SCALE = regex.compile(r"(?<![\w.,/-])[01](?:\.0)?(?:\s*\([^()\n]*\))?\s*(
 
 def read(text: str, example: Example, mark: numbers.Mark | None) -> Value:
     """The number that a text gives; `$1,018.50` is `1018.5`. None where it has no ground, grounds that differ, or two readings."""
-    part = without_scale(numbers.plain(before_own_question(answer_part(without_thoughts(text), example), example)), example)
+    part = without_scale(numbers.plain(before_own_question(answer_part(text, example), example)), example)
     part, check = number_sentences.before_check(corrected(part))
     if marked := HASHES.findall(part) or BOXED.findall(part):
         return only({stated(place, mark) for place in marked})

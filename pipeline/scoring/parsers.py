@@ -17,7 +17,9 @@ from typing import NamedTuple
 from pipeline.metrics import label_lists, numbers, words
 from pipeline.metrics.struck import without_struck
 from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader, sql_reader, tool_call_reader
-from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
+from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement
+from pipeline.scoring.thought_marks import bare_answer
+from pipeline.scoring.turn_marks import own_turn
 from pipeline.store.records import Example
 
 BULLET = re.compile(
@@ -62,11 +64,12 @@ HELPER = (*DEFINITION, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, as
 
 
 def after_thoughts(parse: Callable[[str, Example], str | None]) -> Callable[[str, Example], str | None]:
-    """The parser for what follows the thoughts of a reasoning model."""
+    """The parser for what follows the thoughts of a reasoning model in its own turn."""
 
     @wraps(parse)
     def read(text: str, example: Example) -> str | None:
-        return parse(without_thoughts(text), example)
+        bare = bare_answer(text, example)
+        return None if bare is None else parse(bare, example)
 
     return read
 
@@ -82,7 +85,8 @@ def or_empty(parse: Callable[[str, Example], str | None]) -> Callable[[str, Exam
     """The parser for a task in which no answer may be right: blank text is that answer, and what cannot be read stays unread."""
 
     def read(text: str, example: Example) -> str | None:
-        return parse(text, example) if text.strip() else ""
+        turn = own_turn(text, example)
+        return "" if turn is not None and not turn.strip() else parse(text, example)
 
     return read
 
@@ -119,6 +123,7 @@ def boolean(text: str, example: Example) -> str | None:
     return choice_reader.read(text, replace(example, choices=("yes", "true", "no", "false")), {"true": "yes", "false": "no"})
 
 
+@after_thoughts
 def number(text: str, example: Example) -> str | None:
     """The number that the text gives, where nobody said which decimal mark it uses: `1.234` and `1,234` are then not read."""
     return number_reader.read(text, example, None)
@@ -127,7 +132,7 @@ def number(text: str, example: Example) -> str | None:
 @cache
 def number_in(mark: numbers.Mark | None) -> Callable[[str, Example], str | None]:
     """The parser of numbers of a known decimal mark."""
-    return number if mark is None else partial(number_reader.read, mark=mark)
+    return number if mark is None else after_thoughts(partial(number_reader.read, mark=mark))
 
 
 @after_thoughts

@@ -5,7 +5,7 @@ import re
 from pipeline.data.task import Paper, Row, Task
 from pipeline.errors import DataError
 from pipeline.metrics import numbers
-from pipeline.scoring import number_reader
+from pipeline.scoring import number_reader, parsers
 from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, value, words
 
@@ -23,6 +23,7 @@ def example(row: Row) -> Example:
     return Example("", f"{pair}\n{ask}\nScore:", str(round(float(score), 3)))
 
 
+@parsers.after_thoughts
 def answer(text: str, example: Example) -> str | None:
     """The first number that names neither scale nor sentence, if it lies on the scale; `4/5` is 4, and what follows may be chatter."""
     part = NAMES.sub("", number_reader.without_scale(numbers.plain(text), example))
