@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from pipeline.errors import ModelError
 from pipeline.serving.rows import RowRequest
 from pipeline.serving.scheduler import Scheduler
 
@@ -70,6 +71,7 @@ class FailingBatch:
     [
         (torch.OutOfMemoryError("20 GiB"), "the server is out of memory; start it with lower --max-batch-tokens or --max-adapters"),
         (RuntimeError("boom"), "the server failed: RuntimeError"),
+        (ModelError("rows cannot share a batch", "Merge the adapter."), "rows cannot share a batch. Merge the adapter."),
     ],
 )  # fmt: skip
 def test_rows_of_a_failed_batch_say_why_and_the_next_are_answered(error, words, place, capsys):

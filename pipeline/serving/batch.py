@@ -99,11 +99,11 @@ class Batch:
         import torch
 
         positions = batching.positions(mask)[:, -ids.shape[1] :]
-        names = self.adapters.forward_options([row.request.model for row in rows]) if rows else {}
         with torch.inference_mode():
-            out = self.adapters.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, **self.options, **names
-            )
+            out = self.adapters.forward(
+                [row.request.model for row in rows], input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                use_cache=True, **self.options,
+            )  # fmt: skip
             return out.logits[:, -1].float()
 
     def keep(self, is_kept: Callable[[Row], bool]) -> None:

@@ -1,16 +1,17 @@
 """Keeps adapters on one base in memory: loaded at first use, and the least recently used one leaves where there is no room."""
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import adapter_source
 from pipeline.models.quiet import silence_warnings
+from pipeline.serving.joined_adapters import JoinedAdapters
 
 BASE = "__base__"
-"""peft's name for rows that no adapter touches."""
+"""The name for rows that no adapter touches; peft's own."""
 
 
 class ResidentAdapters:
@@ -26,6 +27,7 @@ class ResidentAdapters:
         self.base = base
         self.model = base
         """A PeftModel from the first adapter on."""
+        self.joined = JoinedAdapters(base)
         self.folders = folders
         self.limit = limit
         self.unmixed = frozenset(model for model, folder in folders.items() if is_unmixed(adapter_source.read_config(folder)))
@@ -59,17 +61,18 @@ class ResidentAdapters:
         """
         if model not in self.folders:
             return
-        name = self.names.pop(model, None) or self.load(self.folders[model])
+        name = self.names.pop(model, None) or self.load(model)
         self.names[model] = name
         idle = [other for other in self.names if other != model and other not in in_use]
         for other in idle[: max(0, len(self.names) - self.limit)]:
             self.evict(other)
 
-    def load(self, folder: Path) -> str:
+    def load(self, model: str) -> str:
         """Put an adapter onto the base; returns peft's name of it."""
         from peft import PeftModel
 
         silence_warnings()
+        folder = self.folders[model]
         name = f"resident{self.loads}"  # an id may hold a dot, which peft's names may not
         try:
             with warnings.catch_warnings(record=True) as caught:
@@ -80,6 +83,8 @@ class ResidentAdapters:
                     absent = self.model.load_adapter(folder, adapter_name=name).missing_keys
         except (ValueError, TypeError, RuntimeError, OSError, KeyError) as error:
             raise ModelError(f"the adapter cannot be loaded: {' '.join(str(error).split())[:200]}", "Start the server again.") from None
+        finally:
+            self.joined.take_over()
         self.loads += 1
         self.active = ""
         self.model.eval()
@@ -87,6 +92,8 @@ class ResidentAdapters:
             self.model.delete_adapter(name)
             raise ModelError("the adapter does not fit the base: tensors are missing", "Start the server again.")
         self.switch_whole_modules(False)
+        if model not in self.unmixed:
+            self.joined.add(name)
         return name
 
     def evict(self, model: str) -> None:
@@ -99,19 +106,26 @@ class ResidentAdapters:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.model.delete_adapter(name)
+        self.joined.remove(name)
         self.evictions += 1
 
-    def forward_options(self, models: Collection[str]) -> dict[str, Any]:
-        """What tells a forward pass which model answers each row; nothing while no adapter is in memory, and where all rows have one that
-        is not mixed."""
-        if self.unmixed and not self.unmixed.isdisjoint(models):
+    def forward(self, models: Sequence[str], **inputs: Any) -> Any:
+        """A pass of the base in which each row is answered by its model.
+
+        Args:
+            models: of each row; none: the base answers all.
+            inputs: of the base; input_ids (rows, columns) among them.
+        """
+        if not self.unmixed.isdisjoint(models):
             (model,) = set(models)
             self.activate(model)
-            return {}
-        if self.active:
-            self.active = ""
-            self.switch_whole_modules(False)
-        return {} if self.model is self.base else {"adapter_names": [self.names.get(model, BASE) for model in models]}
+            self.joined.end()
+        else:
+            if self.active:
+                self.active = ""
+                self.switch_whole_modules(False)
+            self.joined.begin([self.names.get(model, BASE) for model in models], inputs["input_ids"].shape[1])
+        return self.base(**inputs)
 
     def activate(self, model: str) -> None:
         """Let an adapter in memory answer wherever a pass names none."""

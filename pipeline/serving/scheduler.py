@@ -204,6 +204,8 @@ class Scheduler:
 
 def reason(error: Exception) -> str:
     """Why a batch failed, in a line for its clients."""
+    if isinstance(error, UserError):
+        return f"{error.problem}. {error.remedy}"
     if type(error).__name__ == "OutOfMemoryError":  # torch's
         return "the server is out of memory; start it with lower --max-batch-tokens or --max-adapters"
     return f"the server failed: {type(error).__name__}"
