@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from pipeline.commands import advise, ranks_verb, views
+from pipeline.commands import advise, copy_artifacts, ranks_verb, result_diff, views
 from pipeline.commands.bench_options import BenchOptions
 from pipeline.commands.call import (
     SMOKE_TESTS,
@@ -258,10 +258,15 @@ def show_verb(
 
 @app.command("ls")
 def ls_verb(
-    what: Annotated[str, typer.Argument(metavar="recipes|tasks|models|artifacts", help="What to list.")], store: StoreFolder = Path()
+    what: Annotated[str, typer.Argument(metavar="recipes|tasks|models|artifacts|results", help="What to list.")],
+    store: StoreFolder = Path(),
 ) -> None:
-    """List recipes, tasks, models or artifacts."""
+    """List recipes, tasks, models, artifacts or results: every comparison with its date, scores and lift."""
     views.show_list(out, what, store_at(store))
+
+
+app.command("diff")(result_diff.verb)
+app.command("copy")(copy_artifacts.verb)
 
 
 @app.command("schema")
@@ -318,7 +323,10 @@ def check_verb() -> None:
 
 @app.command("gc")
 def gc_verb(
-    others: Annotated[list[Path] | None, typer.Argument(metavar="[RECIPE]...", help="Recipes of yours whose artifacts stay.")] = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RECIPE|REPORT]...", help="Recipes of yours, or folders of reports, whose artifacts stay."),
+    ] = None,
     store: StoreFolder = Path(),
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
 ) -> None:

@@ -23,6 +23,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("tests/report_inputs.py", '"at"'): "writes manifests",
     ("tests/test_report_facts.py", '"at"'): "writes manifests",
     ("tests/test_run.py", '"at"'): "writes manifests",
+    ("tests/test_results.py", '"at"'): "writes manifests",
     ("tests/test_keys.py", '"exam"'): "an old manifest",
     ("tests/test_keys.py", '"said"'): "an old manifest",
     ("tests/test_file_formats.py", "given"): "hypothesis calls its decorator so",

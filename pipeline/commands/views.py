@@ -13,7 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pipeline import stages
-from pipeline.commands import gate
+from pipeline.commands import gate, results
 from pipeline.commands.gate_rules import Gate
 from pipeline.config import recipe as recipes
 from pipeline.data import task
@@ -167,6 +167,9 @@ def add_inputs(tree: Tree, artifact: Artifact, by_name: dict[str, Artifact]) -> 
 
 
 def show_list(out: Console, what: str, store: Store) -> None:
+    if what == "results":
+        results.show(out, store)
+        return
     rows: dict[str, Any] = {
         "recipes": lambda: [(recipes.short_name(path), recipes.load(path).question) for path in recipes.shipped_files()],
         "tasks": lambda: [(name, task.find(name).about) for name in task.names()],
@@ -176,7 +179,7 @@ def show_list(out: Console, what: str, store: Store) -> None:
         "artifacts": lambda: [(f"{artifact.key[:12]} {artifact.stage}", artifact.path.name) for artifact in store.all()],
     }
     if what not in rows:
-        raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, rows))
+        raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, [*rows, "results"]))
     for name, about in rows[what]():
         out.print(Text.assemble((name, "bold"), f"  {about}"), soft_wrap=True)
 
@@ -252,19 +255,22 @@ def check_all(out: Console) -> None:
 def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path], smoke_tests: Path | None = None) -> None:
     """Artifacts that no shipped recipe and none of the others reaches, and what killed jobs left, with their size; deleted if asked.
 
-    Folders whose manifest cannot be read are named, and stay.
+    Folders whose manifest cannot be read are named, and stay; so does all that a report which stays rests on.
 
     Args:
+        others: recipes, and folders of reports.
         smoke_tests: the folder of smoke tests, of which nothing stays.
     """
-    from pipeline.commands import partial_report
+    from pipeline.commands import partial_report, report_closure
 
-    reach = reach_of([*recipes.shipped_files(), *others], store)
+    report_folders = [path for path in others if (path / MANIFEST).is_file()]
+    reach = reach_of([*recipes.shipped_files(), *(path for path in others if path not in report_folders)], store)
     # after an edit of the code, or damage, the cheap stages have new keys, and what was made from them would seem lost
     lasting = {*stages.expensive(), FORECAST} if reach.is_whole else {artifact.stage for artifact in store.all()}
     reached = reach.artifacts | {
         artifact.path for artifact in store.all() if artifact.stage in lasting and reach.wanted.intersection(params_of_jobs(artifact))
     }
+    reached |= report_closure.paths(store, reached | {folder.resolve() for folder in report_folders})
     unreached = [artifact.path for artifact in store.all() if artifact.path not in reached]
     remains = [leftover.path for leftover in leftovers.unwanted(store, reach.wanted, reach.keys)]
     remains += sorted(path for path in (store.data / partial_report.FOLDER).glob("*") if path.is_dir())

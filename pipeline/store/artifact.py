@@ -291,6 +291,13 @@ class Store:
             label=spec.label,
         )
         sealed.write_manifest(scratch)
+        placed = self.place(spec, scratch, sealed)
+        shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
+        return placed
+
+    def place(self, spec: ArtifactSpec, scratch: Path, sealed: Artifact) -> Artifact:
+        """Flush a folder with its manifest to disk and rename it into place; the artifact that another process placed first, if one did."""
+        destination = self.destination(spec)
         for path in [*scratch.rglob("*"), scratch]:
             flush(path)
         try:
@@ -300,7 +307,6 @@ class Store:
                 raise
             sealed = first_made(destination, spec)
         flush(destination.parent)
-        shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
         return sealed
 
 
