@@ -53,10 +53,11 @@ coverage: $(READY) ## the same, with the lines that no test runs; takes up to tw
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
-bench: $(READY) ## time preparing, training, statistics, a large page and all arms (half an hour); writes benchmarks/results/
+bench: $(READY) ## time preparing, training, answers, statistics, a large page and all arms (half an hour); writes benchmarks/results/
 	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.quickstart
 	$(BIN)/python -m benchmarks.training_peers
+	$(BIN)/python -m benchmarks.answers
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.verdicts
 	$(BIN)/python -m benchmarks.slices

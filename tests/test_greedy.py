@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from pipeline.engine import choices, generation, greedy, kv_cache, likelihood, prompts, short_queries
+from pipeline.engine import batching, choices, generation, greedy, kv_cache, likelihood, prompts, short_queries
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.engine.transformers_backend import TransformersBackend
@@ -158,6 +158,8 @@ def test_batches_are_larger_while_a_cpu_decodes_and_their_cache_is_bounded(model
     monkeypatch.setattr(greedy, "MAX_CACHE_BYTES", 1)
     assert sizes() == [4] * 12 + [2]
     monkeypatch.undo()
+    monkeypatch.setattr(batching, "MAX_LOGITS_PER_PASS", 13 * backend.vocabulary())
+    assert sizes() == [13, 13, 13, 11]
     backend = TransformersBackend(base, render, max_batch_tokens=100)
     assert sizes() == [4] * 12 + [2]  # --tokens bounds what a batch holds
 

@@ -40,8 +40,11 @@ class TransformersBackend(Backend):
         return generation.generate(self.model, prompts, stop, self.pad_id, self.tokenizer, sampling)
 
     def generate_batches(self, prompts: Sequence[Ids], new_tokens: int, sampled: bool = False) -> Batches:
+        lengths = [len(prompt) + new_tokens for prompt in prompts]
         budget = self.token_budget if sampled or self.is_limited else greedy.batch_budget(self.model, self.token_budget)
-        return batching.padded_batches([len(prompt) + new_tokens for prompt in prompts], budget)
+        if budget == self.token_budget:
+            return batching.padded_batches(lengths, budget)
+        return batching.scoring_batches(lengths, [1] * len(lengths), budget, self.model)  # a step gives the logits of one column
 
     def logprobs(self, rows: Sequence[TokenRow]) -> list[float]:
         return likelihood.row_logprobs(self.model, rows, self.pad_id)
