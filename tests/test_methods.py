@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from pipeline.commands import adapter_sizes, preflight
 from pipeline.config import recipe as recipes
+from pipeline.config.finetune import Finetune
 from pipeline.config.methods import METHODS, SWITCHES
 from pipeline.engine import batching, eva, training_state
 from pipeline.engine.seeding import seed_everything
@@ -511,3 +512,10 @@ def updates(model, folder):
     }
     loaded.unload()
     return deltas
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_resolved_recipe_is_read_again(tmp_path, model, name):
+    """As reports hold it, with every key written out."""
+    loaded = recipes.load(project.make(tmp_path, model["folder"]), {"finetune.method": name})
+    assert Finetune(**loaded.finetune.model_dump()) == loaded.finetune

@@ -89,10 +89,14 @@ class Finetune(Section):
     @model_validator(mode="after")
     def resolve_method(self) -> "Finetune":
         """Set the keys that the method means, which is what adapters are made and found by; they still count as unset."""
-        for key, value in METHODS[self.method or "lora"].items():
-            object.__setattr__(self, key, value)
-        if also := next((key for key in SWITCHES if self.method and key in self.model_fields_set), ""):
+        if self.method is None:
+            return self
+        settings = {key: METHODS[self.method].get(key, Finetune.model_fields[key].default) for key in SWITCHES}
+        given = {key: getattr(self, key) for key in SWITCHES if key in self.model_fields_set}  # by a recipe that was resolved: the same
+        if also := next((key for key, value in given.items() if value != settings[key]), ""):
             raise ValueError(f"finetune: method: {self.method} and {also} both set the method. Keep one of them")
+        for key, value in settings.items():
+            object.__setattr__(self, key, value)
         return self
 
     @model_validator(mode="after")
