@@ -15,6 +15,7 @@ from pipeline.commands.options import RunOptions
 from pipeline.commands.page_file import ProofError
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
 from pipeline.config import recipe as recipes
+from pipeline.data import copied_columns
 from pipeline.errors import DataError, MachineError, RecipeError, UserError
 from pipeline.machine import Machine
 from pipeline.measures.report_types import Report
@@ -458,3 +459,49 @@ def test_bad_files_end_in_one_line(case, folder):
 
 def test_there_are_cases():
     assert len(CASES) >= 30
+
+
+def test_a_column_of_answers_that_is_named_may_equal_the_targets(folder):
+    """Not named it is refused (tests/cases/predictions/targets_as_answers.txt); without another column that may hold answers it is none."""
+    rows = [{"id": row["id"], "completion": row["completion"], "seconds": n / 7, "model": "m"} for n, row in enumerate(ROWS)]
+    write_jsonl(Path("tuned.jsonl"), rows)
+    _, report = score("base=base.jsonl", "tuned=tuned.jsonl")
+    assert report["cells"][0]["comparisons"][0]["tuned"] == 1.0
+    write_jsonl(Path("tuned.jsonl"), [row | {"mine": text} for row, text in zip(rows, answers(0.5, 2), strict=True)])
+    with pytest.raises(DataError, match="the answers may be in mine"):
+        score("base=base.jsonl", "tuned=tuned.jsonl")
+    for column, expected in (("completion", 1.0), ("mine", share(answers(0.5, 2)))):
+        _, report = score("base=base.jsonl", "tuned=tuned.jsonl", pairing=pairing_of([f"tuned={column}"]))
+        assert report["cells"][0]["comparisons"][0]["tuned"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("own", "test", "expected"),
+    [
+        ("What is 2+2?", "What is 2+2?", True),
+        ("<user>\nWhat is  2+2?</user>", "What is 2+2?", True),
+        ("What is", "What is 2+2?", True),
+        ("What is 3+2?", "What is 2+2?", False),
+        ("Was ist 2+2?", "What is 2+2?", False),
+        ("", "What is 2+2?", True),
+        (None, 3, True),
+        ("nan", None, True),
+        ("3.0", 3, True),
+        (0.10000000149, 0.1, True),
+        ("3", 4, False),
+        ("True", True, True),
+        ("['b', 'a']", ["a", "b"], True),
+        ("['b', 'c']", ["a", "b"], False),
+        ("c++", "...", False),
+    ],
+)
+def test_a_column_of_both_may_be_written_in_another_form(own, test, expected):
+    assert copied_columns.may_be_same(own, test) == expected
+
+
+def test_rendered_prompts_pair_by_id(folder):
+    texts = answers(0.8, 2)
+    rows = [{"id": row["id"], "prompt": f"<|user|>{row['prompt']}\n", "pred": text} for row, text in zip(ROWS, texts, strict=True)]
+    write_jsonl(Path("tuned.jsonl"), rows[::-1])
+    _, report = score("base=base.jsonl", "tuned=tuned.jsonl")
+    assert report["cells"][0]["comparisons"][0]["tuned"] == pytest.approx(share(texts))

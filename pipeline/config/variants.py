@@ -96,7 +96,8 @@ class Pairing(Section):
 
     answers: str | dict[str, str] | None = None
     """The column of the files that holds the answers, or that of each by its name, as `{base: response, mine: output}`; unset: the one
-    that is called as such columns are (`text`, `answer`, `prediction`, `response`, `output`, `completion`), if there is one alone."""
+    that is called as such columns are (`text`, `answer`, `pred`, `response`, `output`, `completion` and the like), if there is one alone.
+    One that equals the targets beside another that may hold the answers is refused."""
     id: str | None = None
     """The column by which an answer finds its test row; test rows and predictions have it. Unset: `id` or the like where both have it,
     else the order of the rows counts."""

@@ -8,7 +8,8 @@ from functools import cached_property
 from itertools import product, takewhile
 from typing import Any
 
-from pipeline.data import inline, inspect_logs, lm_eval_samples, make_examples, source
+from pipeline.data import copied_columns, inline, inspect_logs, lm_eval_samples, make_examples, source
+from pipeline.data.copied_columns import key_text
 from pipeline.data.files import BadRow, shorten
 from pipeline.data.prediction_files import INSPECT_LOG, LINES, LM_EVAL, OWN, FileAnswer, PredictionFile
 from pipeline.data.task import Row
@@ -113,6 +114,20 @@ class Paired:
         first = shorten(" ".join(failed[0].split())) if failed else ""
         return f" ({len(failed):,} of its samples ended with an error, the first with: {first})" if failed else ""
 
+    def pairs(self, test: RowIndex) -> list[tuple[FileAnswer, Row]]:
+        """Every answer with its test row."""
+        return [(answer, row.row) for row in test.rows if row.example for answer in self.answers.get(row.example, ())]
+
+    def check_answers(self, test: RowIndex, targets: Mapping[str, str]) -> None:
+        """Raise DataError where the column of answers, which nobody named, may be a copy of the targets or of a column of the test rows.
+
+        Args:
+            targets: by the id of an example.
+        """
+        rows = {row.example: row.row for row in test.rows if row.example in targets}
+        pairs = [(answer, row, targets[name]) for name, row in rows.items() if name for answer in self.answers.get(name, ())]
+        copied_columns.check_answers(self.file, test.columns, test.location, pairs)
+
     def check_structures(self, targets: Mapping[str, str]) -> None:
         """Raise DataError where an answer is a list or an object and the target is plain text, as which it would be wrong unseen.
 
@@ -163,7 +178,8 @@ def pair(file: PredictionFile, test: RowIndex, id_column: str | None) -> Paired:
         id_column: the column that both have; None: as the columns say, else by order.
 
     Raises:
-        DataError: the column is missing or tells no rows apart; or by order, the numbers of rows or their contents differ.
+        DataError: the column is missing or tells no rows apart; the file repeats columns of the test rows with other values; or by order,
+            the numbers of rows differ.
     """
     column = id_column or column_of(file, test)
     if column == BY_ORDER:
@@ -172,6 +188,14 @@ def pair(file: PredictionFile, test: RowIndex, id_column: str | None) -> Paired:
         return by_document(file, test)
     if column == BY_SAMPLE:
         return by_sample(file, test)
+    paired = by_column(file, test, column)
+    if file.format != OWN:
+        copied_columns.check_same_rows(file, test.columns, test.location, paired.paired_by, paired.pairs(test))
+    return paired
+
+
+def by_column(file: PredictionFile, test: RowIndex, column: str) -> Paired:
+    """Answers by the value of a column, or by the id of an example. Raises DataError if one of both has no such column."""
     if column == BY_EXAMPLE:
         examples = {name: name for name in test.ids}
         return by_key(file, column, [answer.prediction.example or key_text(answer.row[EXAMPLE]) for answer in file.answers], examples)
@@ -319,13 +343,6 @@ def distinct_values(columns: Sequence[str], rows: Sequence[Row], answer_column: 
     """By column, the values of those columns that tell several rows apart."""
     values = {column: [key_text(row.get(column)) for row in rows] for column in columns if column != answer_column}
     return {column: keys for column, keys in values.items() if len(keys) == len(set(keys)) > 1}
-
-
-def key_text(value: Any) -> str:
-    """A value of a column as text, the same from JSON and from CSV."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def facts(paired: Paired, count: int) -> JsonObject:

@@ -18,6 +18,8 @@ from pipeline.store.records import UNKNOWN, Prediction, is_number
 
 ANSWER_COLUMNS = (
     "text", "answer", "prediction", "response", "output", "completion", "generation", "generated_text", "model_output", "predicted",
+    "pred", "preds", "predictions", "y_pred", "predicted_answer", "predicted_label", "model_answer", "model_prediction", "model_response",
+    "model_completion", "generated", "generated_answer",
 )  # fmt: skip
 """Names of columns that hold answers, where the recipe names none."""
 LINE_SUFFIXES = (".txt", ".text", ".out", ".pred")

@@ -23,8 +23,11 @@ def run(work: Work) -> dict[str, Any]:
     test = pairing.RowIndex.of(work.params["task"], work.machine.offline)
     paired = pairing.pair(file, test, options["id"])
     examples = HeldoutFolder(work.inputs["heldout"]).examples()
+    targets = {example.id: example.target for example in examples}
+    if pairing.answer_column(options, path) is None:
+        paired.check_answers(test, targets)
     predictions = paired.predictions([example.id for example in examples], options["common_rows"])
-    paired.check_structures({example.id: example.target for example in examples})
+    paired.check_structures(targets)
     if inline.from_spec(work.params["task"]).harness:  # its own metric reads texts and likelihoods
         predictions = [replace(row, scores={}) for row in predictions]
     PredictionsFolder(work.out).write_predictions(predictions)
