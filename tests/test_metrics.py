@@ -387,3 +387,25 @@ def test_macro_f1_weighs_classes_alike():
         rows = np.array(result["macro_f1_statistics"])[index]
         if {gold[i] for i in index} >= {answers[i] for i in index} - {""}:
             assert metric.aggregate(rows.sum(axis=0)) == pytest.approx(macro_f1([answers[i] for i in index], [gold[i] for i in index]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("29.90", 29.9, 1),
+        ("3.0", 3, 1),
+        ("3", 3.0, 1),
+        ("-3.50", -3.5, 1),
+        ("29.91", 29.9, 0),
+        ("1.10", "1.1", 0),
+        ("3.0", "3", 0),
+        ("007", 7, 0),
+        ("029.90", 29.9, 0),
+        ("1", True, 0),
+    ],
+)
+def test_a_number_in_a_text_is_that_number_where_one_is_expected(one, other, expected):
+    pair = [json.dumps({"price": value, "unit": "EUR"}) for value in (one, other)]
+    for prediction, reference in (pair, pair[::-1]):
+        [score] = metrics.load("json_field_f1").compute(predictions=[prediction], references=[reference]).values()
+        assert score == pytest.approx((1 + expected) / 2)

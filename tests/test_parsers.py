@@ -215,6 +215,11 @@ def test_boolean_is_the_first_whole_word(text, read):
     assert parsers.boolean(text, example()) == read
 
 
+@pytest.mark.parametrize("text", ["दिल्ली।", "दिल्ली", "“दिल्ली।”"])
+def test_a_line_of_hindi_loses_its_full_stop(text):
+    assert parsers.first_line(text, example()) == "दिल्ली"
+
+
 @pytest.mark.parametrize(
     ("text", "read"),
     [("Trade; earn, TRADE.\nTitle: x", "earn, trade"), ("\n['money-fx', 'nat  gas']", "money-fx, nat gas"), (", ,.", None)],
@@ -237,12 +242,65 @@ def test_topics_are_sorted_labels_of_one_line(text, read):
         ("SELECT a FROM t\nNo: the final query is SELECT c FROM t", "SELECT c FROM t"),
         ("SELECT a FROM t WHERE Score = 6; 4 AND b = 1", "SELECT a FROM t WHERE Score = 6; 4 AND b = 1"),
         ("SELECT a FROM t;\nFROM here on", "SELECT a FROM t"),
+        ("SELECT COUNT(name)\nFROM players\n\nWHERE team = 'Reds'", "SELECT COUNT(name) FROM players WHERE team = 'Reds'"),
+        ("select a\nfrom t\n\nwhere b = 2", "select a from t where b = 2"),
+        ("SELECT a,\n\n  b\n\nFROM t\n \n  ORDER BY a\n\n\nLIMIT 3", "SELECT a, b FROM t ORDER BY a LIMIT 3"),
+        ("SELECT a FROM t\n\nUNION\n\nSELECT b FROM u", "SELECT a FROM t UNION SELECT b FROM u"),
+        ("SELECT a\nFROM t\n-- of two\nWHERE b = 2", "SELECT a FROM t WHERE b = 2"),
+        ("SELECT a FROM t\n\nOR\n\nSELECT b FROM t", None),
+        ("SELECT a FROM t;\n\nWHERE is it?", "SELECT a FROM t"),
+        ("SELECT a FROM t\n\nFrom here on\n\nwhere the rest is", "SELECT a FROM t"),
+        ("SELECT a FROM t\n\n    indented", "SELECT a FROM t"),
+        ("```sql\nSELECT a FROM t\n```\n\nWHERE b = 2", "SELECT a FROM t"),
+        ("Wrong way:\nSELECT a FROM t\n\nRight way:\nSELECT b FROM t", "SELECT b FROM t"),
+        ("SELECT a FROM t\nThat is wrong:\nSELECT b FROM t", None),
         ("selected", None),
         ("no query", None),
     ],
 )
 def test_sql(text, read):
     assert parsers.sql(text, example()) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('{"price": 029.90}', None),
+        ('{"price": [1, 007]}', None),
+        ("{'price': -029.90}", None),
+        ('{"price": 0.5, "zip": "029", "rate": 10.05}', '{"price": 0.5, "rate": 10.05, "zip": "029"}'),
+        ('{"price": 29.90, // in euros, {not} "dollars"\n "unit": "EUR"}', '{"price": 29.9, "unit": "EUR"}'),
+        ('{"url": "http://x.y//z", /* note */ "a": "b // c"}', '{"a": "b // c", "url": "http://x.y//z"}'),
+        ("{price: 29.90, unit: 'EUR', list: [{a: 1}]}", '{"list": [{"a": 1}], "price": 29.9, "unit": "EUR"}'),
+        ('{“name”: “Acme "2"”, "price": 3}', '{"name": "Acme \\"2\\"", "price": 3}'),
+        ("{'a': true, 'b': null}", '{"a": true, "b": null}'),
+        ('As in {a: 1}: {"b": 2}', '{"b": 2}'),
+        ("{a: 1} or {a: 2}", None),
+        ("{a: b}", None),
+        ("{a: 1, b: {c: 2}", None),
+    ],
+)
+def test_json_as_people_write_it(text, read):
+    assert parsers.json(text, example()) == read
+    assert read is None or parsers.json(read, example()) == read
+
+
+WRONG, RIGHT = "```python\ndef f(x):\n    return x - 1\n```\n", "```python\ndef f(x):\n    return x + 1\n```\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Wrong way:\n{WRONG}\nRight way:\n{RIGHT}",
+        f"Right way:\n{RIGHT}\nWrong way:\n{WRONG}",
+        f"**Incorrect:**\n{WRONG}\nDo this:\n{RIGHT}",
+        f"### Wrong\n{WRONG}### Right\n{RIGHT}",
+        f"❌ Bad example:\n{WRONG}✅ Correct approach:\n{RIGHT}",
+        f"A wrong answer is often given.\n{RIGHT}\nRun it.",
+    ],
+)
+def test_code_that_the_text_calls_wrong_is_no_answer(text):
+    assert parsers.code(text, example()) == "def f(x):\n    return x + 1"
 
 
 WHOLE = "from typing import List\n\n\ndef f(x: List[int]) -> int:\n    return g(x)\n\n\ndef g(x):\n    return x[0]"

@@ -114,6 +114,129 @@ def test_calls_of_a_text(text, calls):
     assert calls is None or read(calls) == calls
 
 
+WEATHER = '[{"arguments": {"city": "Paris", "days": 2}, "name": "get_weather"}]'
+ARGUMENTS = '{"city": "Paris", "days": 2}'
+TOOLS = (Turn("tools", json.dumps([{"type": "function", "function": {"name": "get_weather"}}, {"name": "search"}])), Turn("user", "q"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<function=get_weather>{ARGUMENTS}</function>",
+        f"<function=get_weather>\n{ARGUMENTS}\n</function>",
+        f"<function=get_weather>{ARGUMENTS}</function><|eom_id|>",
+        f"<function=get_weather>{ARGUMENTS}",
+        f'<function="get_weather">{ARGUMENTS}</function>',
+        f"<function=get_weather{ARGUMENTS}</function>",
+        f"<function(get_weather){ARGUMENTS}</function>",
+        f'<function name="get_weather">{ARGUMENTS}</function>',
+        f"I look.\n<function=get_weather>{ARGUMENTS}</function>\nThen I tell you.",
+        f"<tool_call>\n<function=get_weather>\n{ARGUMENTS}\n</function>\n</tool_call>",
+        '<function=get_weather>\n<parameter="city">Paris</parameter>\n<parameter name="days">2</parameter>\n</function>',
+        "{'name': 'get_weather', 'arguments': {'city': 'Paris', 'days': 2}}",
+        "[{'name': 'get_weather', 'arguments': {'city': 'Paris', 'days': 2}}]",
+        "I call {'name': 'get_weather', 'arguments': {'city': 'Paris', 'days': 2}} now.",
+        "<tool_call>{'name': 'get_weather', 'arguments': {'city': 'Paris', 'days': 2}}</tool_call>",
+        f'<functioncall> {{"name": "get_weather", "arguments": \'{ARGUMENTS}\'}}',
+        f'{{"function_call": {{"name": "get_weather", "arguments": {ARGUMENTS}}}}}',
+        f"Action: get_weather\nAction Input: {ARGUMENTS}",
+        f"Thought: I look.\nAction: get_weather\nAction Input: {ARGUMENTS}\nObservation: 20\nAction: get_time\nAction Input: {{}}",
+        f"**Action:** `get_weather`\n**Action Input:** ```json\n{ARGUMENTS}\n```",
+        f"✿FUNCTION✿: get_weather\n✿ARGS✿: {ARGUMENTS}",
+        f"get_weather\n{ARGUMENTS}",
+        'get_weather(city: "Paris", days: 2)',
+        'get_weather(city="Paris", days=2)',
+    ],
+)
+def test_a_call_is_read_in_every_form_and_is_not_another(text):
+    """With the name and the values that it has; a text without the name, or with another value, calls something else."""
+    assert read(text) == WEATHER
+    assert read(text.replace("Paris", "Rome")) == WEATHER.replace("Paris", "Rome")
+    assert read(text.replace("get_weather", "get_news")) == WEATHER.replace("get_weather", "get_news")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<function=get_weather>",
+        "<function=get_wea",
+        '<function=get_weather>{"city": "Par',
+        "<function=get_weather>\n<parameter=city>\nPar",
+        "<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n2",
+        "<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n",
+        "<tool_call>\n<function=get_weather>\n<parameter=city>\nPar",
+        "<tool_call>\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n2",
+        f"<function=get_weather>{ARGUMENTS}</function><function=get_weather>{{",
+        f"<function=get_weather>{ARGUMENTS}</function><function=get_wea",
+        '<invoke name="get_weather">\n<parameter name="city">Par',
+        '<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n<parameter name="days">2',
+        '<invoke name="get_weather">\n<parameter name="city">Paris</parameter>\n',
+        '<invoke name="get_weather"></invoke><invoke name="get_wea',
+        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n<arg_key>days</arg_key>",
+        "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n",
+        '[get_weather(city="Paris", days=2',
+        'I look.\n[get_weather(city="Paris", days=2), get_weather(city="Rome"',
+        'get_weather(city="Paris", days=',
+        'get_weather(city: "Paris", days:',
+        'Action: get_weather\nAction Input: {"city": "Par',
+        "Thought: I look.\nAction: get_weather\nAction Input:",
+        "Thought: I look.\nAction: get_weather",
+        '✿FUNCTION✿: get_weather\n✿ARGS✿: {"city": "Par',
+        "✿FUNCTION✿: get_wea",
+        "{'name': 'get_weather', 'arguments': {'city': 'Par",
+        '{"tool": "get_weather", "args": {"city": "Par',
+        '{"name": "get_weather", "argum',
+        f'[{{"name": "get_weather", "arguments": {ARGUMENTS}}}',
+        f'```json\n[{{"name": "get_weather", "arguments": {ARGUMENTS}}}, {{"name": "get_weather", "argum',
+        f"get_weather\n{ARGUMENTS[:-1]}",
+    ],
+)
+def test_a_call_that_was_cut_off_is_none(text):
+    assert read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ('{"name": "Bob", "age": 5}', "[]"),
+        ('The result is {"name": "Bob", "age": 5}.', "[]"),
+        ('The result is {"name": "Bob"}.', "[]"),
+        ("I would see her.\nAction: Take a walk today.", "[]"),
+        ('Output\n{"a": 1}', "[]"),
+        ('json\n{"a": 1}', "[]"),
+        ('{"result": {"a": 1}}', "[]"),
+        ('{"name": "get_weather", "city": "Paris"}', None),
+        ('{"get_weather": {"city": "Paris"}}', None),
+        ('get_weather("Paris", 2)', None),
+        ('search\n{"q": "x"}', None),
+        ('<tool_call>{"name": "get_weather", "city": "Paris"}</tool_call>', None),
+        ("get_weather(days=029.90)", None),
+        ("<invoke>\n<tool_name>get_weather</tool_name>\n</invoke>", None),
+    ],
+)
+def test_what_may_be_a_call_is_unread_and_a_name_alone_is_none(text, calls):
+    assert read(text) == calls
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        (f'{{"get_weather": {ARGUMENTS}}}', WEATHER),
+        (f"get_weather\n{ARGUMENTS}", WEATHER),
+        (f"search\n{ARGUMENTS}", WEATHER.replace("get_weather", "search")),
+        ('I call {"name": "search"}.', '[{"arguments": {}, "name": "search"}]'),
+        ('{"name": "search", "q": "x"}', None),
+        ('search("x")', None),
+        ('{"first_name": {"a": 1}}', "[]"),
+        ('{"name": "first_name", "age": 5}', "[]"),
+        ('get_news\n{"q": "x"}', None),
+        ('result\n{"a": 1}', "[]"),
+    ],
+)
+def test_the_tools_of_the_prompt_say_what_a_call_is(text, calls):
+    assert parsers.tool_call(text, Example("1", TOOLS, "")) == calls
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9).map(lambda x: round(x, 2)) | st.text("ab \"'{}<>\\é好", max_size=6),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("xyz", min_size=1), inner, max_size=2),

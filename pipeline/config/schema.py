@@ -148,8 +148,8 @@ class InlineTask(Section):
     """Template of the source document; rows of one group are resampled together, and a row without one is a group of its own."""
     answer: Literal["text", "first_line", "choice", "number", "json", "tool_call"] = "text"
     """How the answer is parsed from the model's text; where `mae_similarity` is the only metric `text` is `number`. `tool_call`: the calls
-    of tools that it makes, as JSON or in the form of Qwen and Hermes, Llama, Mistral, GLM, LFM2, DeepSeek, gpt-oss, Gemma or Kimi; an
-    answer in words calls none, and a broken call is unparsable."""
+    of tools that it makes, as JSON or in the form of Qwen and Hermes, Llama, Mistral, GLM, LFM2, DeepSeek, gpt-oss, Gemma, Kimi or ReAct;
+    an answer in words calls none, and a broken call is unparsable."""
     decimal_mark: Literal[".", ","] | None = None
     """How the data write decimals: `.` as in 1,234.5, `,` as in 1.234,5. Unset: a number that can be read both ways is not."""
     span: PositiveFloat | None = None

@@ -69,7 +69,8 @@ def check_answers(file: PredictionFile, columns: Sequence[str], location: str, p
     own = [key_text(answer.row.get(column)).strip() for answer, _, _ in pairs]
     if file.format != TABLE or len(set(own)) < 2:  # what is the same in all rows is equal by chance
         return
-    originals = {name: [key_text(row.get(name)).strip() for _, row, _ in pairs] for name in sorted(columns, key=lambda name: name != column)}
+    names = sorted(columns, key=lambda name: name != column)
+    originals = {name: [key_text(row.get(name)).strip() for _, row, _ in pairs] for name in names}
     originals["the targets"] = [target.strip() for _, _, target in pairs]
     original = next((name for name, values in originals.items() if values == own), None)
     answers = [answer for answer, _, _ in pairs]

@@ -8,6 +8,8 @@ from pipeline.metrics import words
 
 Call = dict[str, Any]
 """{name, arguments}"""
+BESIDE = ("name", "type", "id", "index", "call_id", "tool_call_id")
+"""Keys of a call without arguments; an object with a name and others, such as a person's age, is no call."""
 NAMES = ("name", "function", "tool", "tool_name", "function_name", "action")
 ARGUMENTS = ("arguments", "parameters", "args", "input", "action_input", "tool_input")
 
@@ -18,12 +20,11 @@ def call_of(value: Any) -> Call | None:
 
     Arguments may be JSON in a text; a call without any has an empty object.
     """
-    function = value.get("function", value) if isinstance(value, dict) else None
-    function = value if isinstance(function, str) else function
-    if not isinstance(function, dict):
+    function = function_of(value)
+    if function is None:
         return None
     key = next((key for key in NAMES if isinstance(function.get(key), str) and function[key].strip()), None)
-    if key is None or (key != "name" and not any(name in function for name in ARGUMENTS)):
+    if key is None or not (has_arguments(function) or (key == "name" and function.keys() <= set(BESIDE))):
         return None
     arguments: Any = next((function[name] for name in ARGUMENTS if name in function), {})
     if isinstance(arguments, str):
@@ -32,6 +33,18 @@ def call_of(value: Any) -> Call | None:
         except (ValueError, RecursionError):
             return None
     return {"name": function[key].strip(), "arguments": arguments or {}} if isinstance(arguments or {}, dict) else None
+
+
+def function_of(value: Any) -> dict[str, Any] | None:
+    """The object with the name of a call, which may stand in another as its `function`; None if there is none."""
+    function = value.get("function", value) if isinstance(value, dict) else None
+    function = value if isinstance(function, str) else function
+    return function if isinstance(function, dict) else None
+
+
+def has_arguments(value: Any) -> bool:
+    """Whether an object names arguments, be it none."""
+    return any(name in (function_of(value) or {}) for name in ARGUMENTS)
 
 
 def canonical(calls: Iterable[Call]) -> str:

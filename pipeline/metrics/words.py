@@ -74,7 +74,7 @@ def strip_wrappers(text: str) -> str:
     """The text without quotes or markup around the whole of it, and without its final full stop."""
     while True:
         bare = text.strip()
-        if bare.endswith((".", "。")) and not bare.endswith("..") and len(bare) > 1:
+        if bare.endswith((".", "。", "।", "۔")) and not bare.endswith("..") and len(bare) > 1:
             bare = bare[:-1]
         for opening, closing in WRAPPERS:
             inside = bare[len(opening) : -len(closing)]

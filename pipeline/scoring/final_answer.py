@@ -10,10 +10,16 @@ from pipeline.scoring.choice_reader import statement
 from pipeline.store.records import Example
 
 FINAL = regex.compile(
-    r"\b(?:final|finally|finale|corrected|correction|revised|(?:fixed|working|right|correct)(?:\s+(?:version|code|function|solution|program|query|json)|(?=\s*:))|endgültig\w*|окончательн\w*)\b|最[终終]",
+    r"\b(?:final|finally|finale|corrected|correction|revised|(?:fixed|working|right|correct)(?:\s+(?:version|code|function|solution|program|query|json|way|approach|implementation|one)|(?=\s*:))|endgültig\w*|окончательн\w*)\b|最[终終]",
     regex.IGNORECASE,
 )
 """Says of what follows that it replaces what came before."""
+WRONG = regex.compile(
+    r"(?:^|\n)[\s#*_>\d.)❌✗-]*(?:the\s+)?(?:wrong|incorrect|bad|buggy|broken|faulty)"
+    r"(?:\s+(?:version|code|function|solution|program|query|json|way|approach|implementation|one|answer|example)|(?=[*_]*\s*(?:[:：\n]|$)))",
+    regex.IGNORECASE,
+)
+"""At the start of a line: says of what follows that it is no answer."""
 BEFORE_ANSWER = 120
 """Characters before a candidate in which its cue is looked for."""
 OPENING_FENCE = regex.compile(r"```\w*\s*$")
@@ -45,6 +51,8 @@ def chosen(find: Callable[[str], list[Candidate]], text: str, example: Example) 
         candidates = [candidate for candidate in candidates if candidate.start >= corrected] or candidates
     if len({candidate.value for candidate in candidates}) > 1:
         introductions = introduced(text, candidates)
+        introductions = [(candidate, before) for candidate, before in introductions if not is_wrong(before)] or introductions
+        candidates = [candidate for candidate, _ in introductions]
         final = [candidate for candidate, before in introductions if is_final(before)]
         answer_cue = statement(cues(example.text)[0].rstrip(":：").strip())
         stated = [candidate for candidate, before in introductions if answer_cue.search(before)]
@@ -67,3 +75,8 @@ def introduced(text: str, candidates: list[Candidate]) -> list[tuple[Candidate, 
 def is_final(before: str) -> bool:
     """Whether the text before a candidate ends in a sentence or a line that calls it the final one."""
     return any(TO_ANSWER.match(before, match.end()) for match in FINAL.finditer(before))
+
+
+def is_wrong(before: str) -> bool:
+    """Whether the text before a candidate ends in a sentence or a line that calls it wrong, and not the right one too."""
+    return any(TO_ANSWER.match(before, match.end()) for match in WRONG.finditer(before)) and not is_final(before)

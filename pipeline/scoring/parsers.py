@@ -149,8 +149,7 @@ def json(text: str, example: Example) -> str | None:
 @after_thoughts
 def tool_call(text: str, example: Example) -> str | None:
     """The calls of tools that the text makes, as a JSON list in one spelling; `[]` for an answer in words. See `tool_call_reader.read`."""
-    del example
-    return tool_call_reader.read(text)
+    return tool_call_reader.read(text, tool_call_reader.tools_of(example.prompt))
 
 
 @after_thoughts
@@ -264,6 +263,7 @@ def unfenced(text: str) -> str:
         return whole
     blocks = list(blocks_from(text, opening))
     python = [block for block in blocks if block.language not in OTHER_LANGUAGES and (is_body(block.text) or is_code(block.text))]
+    python = [block for block in python if not final_answer.is_wrong(block.before)] or python
     final = [place for place, block in enumerate(python) if place and final_answer.is_final(block.before)]
     python = python[final[-1] :] if final else [*dropwhile(lambda block: uses_later(block, python), python)]
     count = len([*takewhile(lambda block: only_imports(block.text), python)]) + 1

@@ -12,6 +12,14 @@ OPEN_WORDS = (
 )
 CONTINUED = re.compile(rf"[ \t]+\S|\)|(?:{CLAUSES}|{CLAUSES.lower()})\b")
 """A line that goes on with a query: it is indented, closes a bracket or begins with an SQL keyword."""
+CLAUSE_APART = re.compile(
+    r"[ \t]*(?:(?:FROM|WHERE|AND|HAVING|(?:GROUP|ORDER) BY|LIMIT|OFFSET|ON|(?:(?:LEFT|RIGHT|FULL|INNER|OUTER|CROSS) )?(?:OUTER )?JOIN)"
+    r"[ \t]+\S|(?:UNION|INTERSECT|EXCEPT)\b|where\s+[\w.\"`]+\s*[=<>!]|(?:group|order) by\s+\w|limit \d|having\s+\w+\s*\()"
+)
+"""A clause behind blank lines; in small letters it must be none of plain English. A lone OR may stand between two queries."""
+SKIPPED = re.compile(r"\s*(?:--.*)?$")
+"""A line that is blank or a comment."""
+ENDED = re.compile(r";\s*$|```")
 UNFINISHED = re.compile(rf"(?:[,(]|(?<![=<>] )\b(?:{OPEN_WORDS}|{OPEN_WORDS.lower()}))[ \t]*$")
 """The end of a line after which a query must go on; `= OR` is a value."""
 NAME_IN_BACKTICKS = re.compile(r"`\w+`")
@@ -55,9 +63,22 @@ def from_select(text: str) -> str:
     """A text from its SELECT to the last line that goes on with the query."""
     lines = text.split("\n")
     end = 1
-    while end < len(lines) and (CONTINUED.match(lines[end]) or (lines[end].strip() and UNFINISHED.search(lines[end - 1]))):
-        end += 1
+    while (following := next((place for place in range(end, len(lines)) if not SKIPPED.match(lines[place])), 0)) and goes_on(
+        lines[end - 1], lines[following], not all(line.strip() for line in lines[end:following])
+    ):
+        end = following + 1
     return "\n".join(lines[:end])
+
+
+def goes_on(before: str, line: str, is_apart: bool) -> bool:
+    """Whether a line goes on with the query of the line before.
+
+    Args:
+        is_apart: whether blank lines stand between; an indented line may then be anything.
+    """
+    if is_apart:
+        return not ENDED.search(before) and bool(CLAUSE_APART.match(line) or UNFINISHED.search(before))
+    return bool(CONTINUED.match(line) or UNFINISHED.search(before))
 
 
 def up_to_next(query: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads calls of tools in forms that are no JSON as a whole: of GLM, LFM2, DeepSeek, gpt-oss, Gemma, Kimi, and calls as XML or Python.
+"""Reads calls of tools in forms that are no JSON as a whole: of GLM, LFM2, DeepSeek, gpt-oss, Gemma, Kimi and Qwen-Agent, ReAct, Python.
 
 What models print in place of their templates' control tokens may be left out, as generation drops those. A form that is begun and cannot be
 read to its end is no answer in words: its call is None.
@@ -12,15 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.metrics import tool_calls
+from pipeline.scoring import literals
+from pipeline.scoring.tool_call_tags import Calls, call, json_at, value_of, xml
 from pipeline.store.records import reject_constant
 
-Calls = list[tool_calls.Call | None]
-DECODER = json.JSONDecoder(parse_constant=reject_constant, strict=False)
-PYTHON_WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
-"""Values that templates write as Python or as JSON has them."""
 NAME = r"[\w.-]+"
-MAX_SOURCE = 100_000
-"""Characters of Python that are parsed."""
 HARMONY = re.compile(rf"to=functions\.({NAME})(<\|)?[^{{]{{0,80}}")
 """gpt-oss: `to=functions.add<|channel|>commentary json<|message|>{...}`, in either order of channel and recipient."""
 DEEPSEEK = re.compile(
@@ -31,9 +27,6 @@ DEEPSEEK = re.compile(
 KIMI = re.compile(rf"(?:<\|tool_call_begin\|>\s*)?functions\.({NAME}):\d+\s*(?:<\|tool_call_argument_begin\|>)?\s*")
 GLM = re.compile(rf"\s*({NAME})\s*((?:<arg_key>.*)?)", re.DOTALL)
 GLM_ARGUMENT = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.DOTALL)
-XML = re.compile(r"<(?P<mark>[^<>\s/]*)invoke name=\"(?P<name>[^\"]+)\">(?P<body>.*?)(?:</(?P=mark)invoke>|\Z)", re.DOTALL)
-XML_ARGUMENT = re.compile(r"<[^<>\s/]*parameter name=\"([^\"]+)\"(?: string=\"(true|false)\")?>(.*?)</[^<>\s]*parameter>", re.DOTALL)
-"""DeepSeek V3.2, MiniMax and others; DeepSeek says which values are texts."""
 GEMMA = re.compile(rf"\bcall:({NAME})(?=\{{)")
 """Gemma 4 and FunctionGemma: `call:add{a:1,b:<|"|>x<|"|>}`."""
 GEMMA_QUOTE = re.compile(r'<\|"\|>|<escape>')
@@ -44,7 +37,22 @@ PYTHON_MARK = re.compile(r"<\|tool_call_start\|>(.*?)(?:<\|tool_call_end\|>|\Z)|
 PYTHON_LIST = re.compile(r"\[\s*[A-Za-z_][\w.]*\(.*\)\s*\]|\A\s*[A-Za-z_][\w.]*\(.*\)\s*\Z", re.DOTALL)
 """The same without its marks, as Llama 3.2 writes calls too; or a call alone."""
 PYTHON_ARGUMENT = re.compile(r"[\w.]\(\s*[A-Za-z_]\w*\s*=")
-CALL_MARK = re.compile(r"</?\|?(?:tool|function)_?calls?\b|<｜tool▁call|<\|tool_calls?_|\[TOOL_CALLS\]|<(?:start_)?function_call>")
+PYTHON_CUT = re.compile(
+    r"(?:\A|\n)\s*\[\s*[A-Za-z_][\w.]*\(\s*[A-Za-z_]\w*\s*=[^\n]*\Z|\A\s*[A-Za-z_][\w.]*\(\s*[A-Za-z_]\w*\s*[=:][^\n]*\Z"
+)
+"""A call, or a list of them, that ends before its bracket does."""
+COLON_ARGUMENT = re.compile(r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|\{[^{}]*\})|(?<=[(,])(\s*[A-Za-z_]\w*)\s*:")
+"""Text in quotes or braces; or a named argument as other languages than Python write it."""
+REACT = re.compile(rf"(?:^|\n)[*\s]*Action:[*\s]*`?({NAME})`?(?:\(\))?[ \t]*\n\s*[*]*Action[ _]Input:[*\s]*(?:```(?:json)?\s*)?")
+"""ReAct, up to its arguments."""
+REACT_CUT = re.compile(rf"(?:^|\n)[*\s]*Action:[*\s]*`?{NAME}`?\s*(?:\n\s*[*]*Action[ _]?(?:I\w*)?:?\s*)?\Z")
+OBSERVATION = re.compile(r"\n[*\s]*Observation:")
+"""What the tool is made to answer, with all that follows it."""
+QWEN_AGENT = re.compile(rf"✿FUNCTION✿:?\s*({NAME})\s*✿ARGS✿:?\s*")
+CALL_MARK = re.compile(
+    r"</?\|?(?:tool|function)_?calls?\b|<｜tool▁call|<\|tool_calls?_|\[TOOL_CALLS\]|<(?:start_)?function_call>|<invoke\b|✿FUNCTION✿|<TOOLCALL>"
+    r"|<\|START_ACTION\|>"
+)
 """Marks of calls in a text in which no call was read."""
 
 
@@ -56,32 +64,16 @@ def read(text: str) -> Calls | None:
     return None
 
 
-def value_of(text: str) -> Any:
-    """A value without a type: what is JSON, or a word of Python, is that."""
-    try:
-        return json.loads(text, parse_constant=reject_constant)
-    except (ValueError, RecursionError):
-        return PYTHON_WORDS.get(text.strip(), text)
-
-
 def glm(body: str, has_end: bool) -> tool_calls.Call | None:
     """The call between GLM's tags: a name and its arguments, a tag for each key and value; None if it is none.
 
     Args:
-        has_end: whether the text goes on behind it; else a name without arguments may be cut off.
+        has_end: whether the second tag is there; else arguments may be cut off.
     """
     match = GLM.fullmatch(body)
-    if not match or GLM_ARGUMENT.sub("", match[2]).strip() or not (match[2] or has_end):
+    if not match or GLM_ARGUMENT.sub("", match[2]).strip() or not has_end:
         return None
     return call(match[1], {key.strip(): value_of(value) for key, value in GLM_ARGUMENT.findall(match[2])})
-
-
-def xml(text: str) -> Calls:
-    """A tag for a call, and one for each argument."""
-    return [
-        call(match["name"], {key: value if kind == "true" else value_of(value) for key, kind, value in XML_ARGUMENT.findall(match["body"])})
-        for match in XML.finditer(text)
-    ]
 
 
 def json_behind(pattern: re.Pattern[str], name_of: Callable[[re.Match[str]], str]) -> Callable[[str], Calls]:
@@ -91,14 +83,6 @@ def json_behind(pattern: re.Pattern[str], name_of: Callable[[re.Match[str]], str
         return [call(name_of(match), json_at(text, match.end())) for match in pattern.finditer(text)]
 
     return form
-
-
-def json_at(text: str, position: int) -> Any:
-    """The JSON value that begins there; None if there is none."""
-    try:
-        return DECODER.raw_decode(text, position)[0]
-    except (ValueError, RecursionError):
-        return None
 
 
 def harmony_name(match: re.Match[str]) -> str:
@@ -127,7 +111,7 @@ def gemma_value(text: str, position: int, depth: int) -> tuple[Any, int]:
     if text[position] not in "{[":
         literal = GEMMA_LITERAL.match(text, position)[0]  # type: ignore[index]
         word = literal.strip()
-        return PYTHON_WORDS[word] if word in PYTHON_WORDS else number(word), position + len(literal)
+        return literals.WORDS[word] if word in literals.WORDS else number(word), position + len(literal)
     is_object, close = text[position] == "{", "}" if text[position] == "{" else "]"
     entries: list[tuple[str, Any]] = []
     position += 1
@@ -154,54 +138,39 @@ def python(text: str) -> Calls:
     if marked := [first or second for first, second in PYTHON_MARK.findall(text)]:
         return [one for source in marked for one in python_calls(source) or [None]]
     if not (match := PYTHON_LIST.search(text)):
-        return []
-    return python_calls(match[0]) or ([None] if PYTHON_ARGUMENT.search(match[0]) else [])
+        return [None] if PYTHON_CUT.search(text) else []
+    named = COLON_ARGUMENT.sub(lambda one: one[1] or f"{one[2]}=", match[0])
+    return python_calls(match[0]) or python_calls(named) or ([None] if PYTHON_ARGUMENT.search(named) else [])
 
 
 def python_calls(source: str) -> Calls | None:
     """The calls of a Python expression, or of a list of them; None if it is none."""
+    source = source[: literals.MAX_SOURCE].strip()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes in texts
-            body = ast.parse(source[:MAX_SOURCE].strip(), mode="eval").body
+            body = ast.parse(source, mode="eval").body
             nodes = body.elts if isinstance(body, ast.List | ast.Tuple) else [body]
-            return [python_call(node) for node in nodes]
+            return [python_call(node, source) for node in nodes]
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return None
 
 
-def python_call(node: ast.expr) -> tool_calls.Call | None:
-    """Raises ValueError for what is no call of a name with named values."""
+def python_call(node: ast.expr, source: str) -> tool_calls.Call | None:
+    """The call of a part of `source`. Raises ValueError or TypeError for what is no call of a name with named values."""
     if not isinstance(node, ast.Call):
         raise ValueError("no call")
     if isinstance(node.func, ast.Name) and node.func.id == "print" and len(node.args) == 1 and not node.keywords:
-        return python_call(node.args[0])
+        return python_call(node.args[0], source)
     if node.args or any(keyword.arg is None for keyword in node.keywords):
         raise ValueError("arguments without names")
-    return call(ast.unparse(node.func), {str(keyword.arg): python_value(keyword.value) for keyword in node.keywords})
+    return call(ast.unparse(node.func), {str(keyword.arg): literals.of_node(keyword.value, source) for keyword in node.keywords})
 
 
-def python_value(node: ast.expr) -> Any:
-    """A value of Python, in which JSON's words for true, false and null stand too. Raises ValueError for anything else."""
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Name) and inner.id not in PYTHON_WORDS:
-            raise ValueError("a name is no value")
-    named = Words().visit(node)
-    value = ast.literal_eval(named)
-    json.dumps(value, allow_nan=False)
-    return value
-
-
-class Words(ast.NodeTransformer):
-    """Replaces JSON's words by Python's."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.copy_location(ast.Constant(PYTHON_WORDS[node.id]), node)
-
-
-def call(name: str, arguments: Any) -> tool_calls.Call | None:
-    """A call; None if the arguments are no object."""
-    return {"name": name.strip(), "arguments": arguments} if isinstance(arguments, dict) else None
+def react(text: str) -> Calls:
+    """The actions before the first observation, whose input is an object."""
+    own = OBSERVATION.split(text, maxsplit=1)[0]
+    return json_behind(REACT, lambda match: match[1])(own) or ([None] if REACT_CUT.search(own) else [])
 
 
 def has_marks(text: str) -> bool:
@@ -214,6 +183,8 @@ FORMS: tuple[Callable[[str], Calls], ...] = (
     json_behind(HARMONY, harmony_name),
     json_behind(DEEPSEEK, lambda match: match["name"] or match["bare"]),
     json_behind(KIMI, lambda match: match[1]),
+    json_behind(QWEN_AGENT, lambda match: match[1]),
+    react,
     gemma,
     python,
 )
