@@ -519,3 +519,11 @@ def test_a_resolved_recipe_is_read_again(tmp_path, model, name):
     """As reports hold it, with every key written out."""
     loaded = recipes.load(project.make(tmp_path, model["folder"]), {"finetune.method": name})
     assert Finetune(**loaded.finetune.model_dump()) == loaded.finetune
+
+
+@pytest.mark.parametrize("changes", [{"alpha": 24, "rank": 8}, {"alpha": 10, "rank": 3, "rslora": True}])
+def test_a_resolved_alpha_is_read_again(changes):
+    section = Finetune(**changes)
+    assert Finetune(**section.model_dump()) == section
+    with pytest.raises(ValueError, match="alpha and alpha_per_rank both set the scale"):
+        Finetune(**changes, alpha_per_rank=7)

@@ -116,8 +116,8 @@ class Finetune(Section):
         """Express `alpha` by `alpha_per_rank`, which is what adapters are made and found by."""
         if self.alpha is None:
             return self
-        if "alpha_per_rank" in self.model_fields_set:
-            raise ValueError("finetune: alpha and alpha_per_rank both set the scale. Keep one of them")
         ratio = self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
+        if "alpha_per_rank" in self.model_fields_set and self.alpha_per_rank != ratio:  # a recipe that was resolved sets both alike
+            raise ValueError("finetune: alpha and alpha_per_rank both set the scale. Keep one of them")
         object.__setattr__(self, "alpha_per_rank", ratio)  # the section is frozen, and the key still counts as unset: a point sets its own
         return self
