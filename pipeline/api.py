@@ -153,6 +153,7 @@ def run(
     import typer
 
     from pipeline.commands import call as calls
+    from pipeline.commands import searching
     from pipeline.commands.options import RunOptions
     from pipeline.machine import Machine, check_device_name
 
@@ -162,7 +163,7 @@ def run(
     options = RunOptions(is_confirmed=True, detail="quiet" if quiet else "normal", limit=limit)
     call = calls.call_of(loaded, Path(store), Machine(device, unsafe_code=unsafe_code), options)
     try:
-        return read_report(calls.make_report(call).path)
+        return read_report(calls.make_report(searching.settled(call)).path)
     except typer.Exit:  # after Ctrl-C
         raise KeyboardInterrupt from None
 

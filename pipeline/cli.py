@@ -50,6 +50,7 @@ from pipeline.commands.place_options import placed
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.commands.report_output import load_gate, show_partial_report, show_report
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
+from pipeline.commands.searching import settled
 from pipeline.commands.serve_options import ServeOptions
 from pipeline.commands.verbs import Verbs, show_error, show_version
 from pipeline.data import rows_used
@@ -105,7 +106,7 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path(), limit: Li
 @with_options("options", run_options_of)
 def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions, store: StoreFolder = Path()) -> None:
     """Train every adapter of a recipe."""
-    artifacts = carry_out(parse_call(recipe, store, machine, options), {"finetune"})
+    artifacts = carry_out(settled(parse_call(recipe, store, machine, options)), {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
 
 
@@ -144,6 +145,7 @@ def compare(recipe: list[str], store: Path, machine: Machine, options: RunOption
 
     call = parse_call(recipe, store, machine, options)
     rules = load_gate(gate_file, call)
+    call = settled(call)
     report = make_report(call)
     track_scores.send(report, call.site.store, machine)
     show_report(call, report, gate_file, rules)

@@ -17,9 +17,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is
 from pydantic.fields import FieldInfo
 
 from pipeline import arms, metrics
+from pipeline.config.draws import Draw
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
-from pipeline.config.sweeps import Draw
+from pipeline.config.tuning import Tune
 from pipeline.config.variants import Variant
 from pipeline.data import row_notes
 from pipeline.measures import (
@@ -31,10 +32,12 @@ from pipeline.measures import (
     provenance_types,
     rank_types,
     report_types,
+    sweep_types,
+    tuning_types,
     variant_types,
 )
 from pipeline.page import fmt
-from pipeline.store import cost_types, figure_types, score_types, slice_types
+from pipeline.store import cost_types, figure_types, score_types, selection_types, slice_types
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("code", "commands", "recipes", "report")))
@@ -42,12 +45,13 @@ QUICKSTART = ROOT / "docs" / "quickstart.json"
 """Headlines of one run of the quickstart; README's table is made from it."""
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "variants[]": Variant, "references[]": Reference, "references[].price": Price,
-    "sweep.KEY": Draw,
+    "sweep.KEY": Draw, "tune": Tune,
 }  # fmt: skip
 """The entries of the lists in a recipe."""
 ROW_TYPES = (
     score_types,
     slice_types,
+    selection_types,
     figure_types,
     cost_types,
     cell_types,
@@ -58,6 +62,8 @@ ROW_TYPES = (
     rank_types,
     preliminary_types,
     report_types,
+    sweep_types,
+    tuning_types,
     variant_types,
 )
 """Modules with the types of report.json."""

@@ -55,6 +55,10 @@ class ClusterError(MachineError): ...
 class TrainingError(UserError): ...
 
 
+class DivergedError(TrainingError):
+    """The loss is not finite, or the gradient vanished after some steps; with other values of training this may not be so."""
+
+
 class ComparisonError(UserError): ...
 
 

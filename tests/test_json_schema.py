@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.config.json_schema import json_schema
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -32,9 +33,16 @@ class Yaml12(yaml.SafeLoader):
 Yaml12.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
-@pytest.mark.parametrize("path", recipes.shipped_files(), ids=recipes.short_name)
+@pytest.mark.parametrize("path", recipe_files.shipped_files(), ids=recipe_files.short_name)
 def test_recipes_that_ship_are_valid(path):
     assert mistakes(yaml.load(path.read_text("utf-8"), Yaml12)) == []
+
+
+def test_what_is_tuned_may_stand_under_sweep():
+    tune = {"finetune.learning_rate": {"log_uniform": [1e-4, 1e-2], "samples": 8}, "halving": 2}
+    for whole in ({"sweep": {"finetune.rank": [1, 4], "tune": tune}}, {"tune": tune}):
+        assert mistakes(PLAIN | whole) == []
+    assert mistakes(PLAIN | {"sweep": {"tune": {**tune, "halving": 1}}})
 
 
 @pytest.mark.parametrize("name", ["heldout", "test", "validation", "eval"])

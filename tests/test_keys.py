@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import stages
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.config.finetune import Finetune
 from pipeline.planning.plan import plan
 from pipeline.store import key_history
@@ -70,7 +71,7 @@ def test_the_keys_of_variants_hold():
 
 def test_shipped_recipes_name_their_numbers_of_examples():
     """So that another default moves none of their keys."""
-    for path in recipes.shipped_files():
+    for path in recipe_files.shipped_files():
         assert {"train_examples", "heldout_examples"} <= recipes.load(path).prepare.model_fields_set, path
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from pipeline.commands import estimate, job_estimates, job_status, plan_summary, plan_table
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.planning.plan import plan
 from pipeline.scoring import detectable
 from pipeline.store.artifact import Store
@@ -90,7 +91,7 @@ def test_a_machine_without_an_estimate_is_told(tmp_path, name, words):
 
 def test_no_line_passes_80_columns(tmp_path, monkeypatch):
     monkeypatch.setattr(plan_summary, "card_of_machine", lambda: "NVIDIA GeForce RTX 4090")
-    recipe = recipes.load(next(path for path in recipes.shipped_files() if recipes.short_name(path) == "lora_land/mistral_7b"))
+    recipe = recipes.load(next(path for path in recipe_files.shipped_files() if recipe_files.short_name(path) == "lora_land/mistral_7b"))
     lines = printed(plan_table.show_plan, recipe, plan(recipe, ask=False), Store(tmp_path / "d", tmp_path / "c"))
     assert [line for line in lines if len(line) > 80 and "https:" not in line] == []
     assert sum("/6 " in line for line in lines) == 31

@@ -161,6 +161,9 @@ def test_every_declared_key_exists(reports):
         "RankCutRow",
         "SpectrumRow",
         "ModuleKindRow",
+        "TuningRow",
+        "TrialRow",
+        "Rung",
     }
 
 

@@ -240,6 +240,6 @@ def test_every_stage_is_a_file():
     names = {path.stem for path in (Path(runs.__file__).parent / "stages").glob("[a-z]*.py")}
     imports = {"import_adapter", "import_model", "import_predictions"}
     others = {"reference", "debug", "debug_by_endpoint", "relevance", "general_loss", "speed", "search_overlap", "common_examples"}
-    others |= {"slice_examples", "sample_validation", "forecast", "cut_adapter", "spectrum"}
+    others |= {"slice_examples", "sample_validation", "forecast", "cut_adapter", "spectrum", "trial", "select"}
     assert names == {*project.STAGES, *imports, *others}
     assert all(callable(import_module(f"pipeline.stages.{name}").run) for name in names)

@@ -10,6 +10,7 @@ import yaml
 from pipeline import cli
 from pipeline.commands import recompute_page
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.errors import RecipeError
 from pipeline.planning.plan import plan
 from tests import project
@@ -18,7 +19,7 @@ COUNTS = ("examples", "dev_examples", "shots", "prompts")
 """Parameters of jobs that count examples."""
 
 
-@pytest.mark.parametrize("path", recipes.shipped_files(), ids=recipes.short_name)
+@pytest.mark.parametrize("path", recipe_files.shipped_files(), ids=recipe_files.short_name)
 def test_every_recipe_shrinks(path: Path) -> None:
     recipe = recipes.load(path)
     jobs = plan(recipe, ask=False, limit=4)

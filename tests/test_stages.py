@@ -14,6 +14,7 @@ from pipeline import stages
 from pipeline.commands import call as calls
 from pipeline.commands import plan_table, views
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.machine import Machine, Work
 from pipeline.page import embedded_records, lineage_section
 from pipeline.page.cells import Cell
@@ -69,6 +70,7 @@ def test_the_table():
     by_name = {stage.name: stage for stage in stages.table()}
     assert tuple(by_name) == stages.ORDER
     assert stages.expensive() == [
+        "trial",
         "finetune",
         "import_adapter",
         "import_model",
@@ -82,6 +84,7 @@ def test_the_table():
         "speed",
     ]
     assert {name for name, stage in by_name.items() if stages.GPU in stage.needs} == {
+        "trial",
         "finetune",
         "generate",
         "debug",
@@ -126,8 +129,8 @@ def test_a_report_makes_cheap_jobs_only(finished_store, tmp_path):
 def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
     artifacts = run(calls.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
     artifact = next(artifact for job, artifact in artifacts.items() if job.stage == "toy")
-    monkeypatch.setattr(views, "plan", lambda *_: call.jobs)
-    monkeypatch.setattr(recipes, "shipped_files", list)
+    monkeypatch.setattr(views, "plan", lambda *_, **__: call.jobs)
+    monkeypatch.setattr(recipe_files, "shipped_files", list)
     monkeypatch.setattr(stages, "code_version", lambda *_: "edited")  # its input has another key now
     views.collect_garbage(Console(), call.site.store, True, [ROOT / "recipes" / "quickstart.yaml"])
     assert artifact.path.exists()

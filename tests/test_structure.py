@@ -41,6 +41,7 @@ HEAVY = {
     "accelerate",
     "evaluate",
     "ray",
+    "optuna",
     "scipy",
     "statsmodels",
     "altair",

@@ -11,6 +11,7 @@ import yaml
 from pipeline import stages
 from pipeline.cluster import place
 from pipeline.commands import long_runs, preflight, slice_check, views
+from pipeline.commands.lookups import Lookups
 from pipeline.commands.options import RunOptions
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.probes import Probes
@@ -21,6 +22,7 @@ from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.errors import RecipeError
 from pipeline.machine import EndpointSettings, Machine
+from pipeline.planning import search_jobs
 from pipeline.planning.job import Job
 from pipeline.planning.plan import plan
 from pipeline.progress import Terminal
@@ -60,7 +62,12 @@ def call_of(recipe: recipes.Recipe, store: Path, machine: Machine, options: RunO
     """The jobs and site of a recipe; see parse_call()."""
     root = store if options.limit is None else store / SMOKE_TESTS
     site = Site(store_at(root), replace(machine, endpoints=endpoint_settings(recipe)))
-    return Call(recipe, in_run_order(plan(recipe, ask_hub, site.store.hashes, options.limit)), site, options)
+    return Call(recipe, planned(recipe, site.store, ask_hub, options.limit), site, options)
+
+
+def planned(recipe: recipes.Recipe, store: Store, ask_hub: bool = True, limit: int | None = None) -> list[Job]:
+    """The jobs of a recipe in the order in which they run, as far as the trials in the store say what is tuned."""
+    return in_run_order(plan(recipe, ask_hub, store.hashes, limit, Lookups(store).folder))
 
 
 def endpoint_settings(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
@@ -105,6 +112,7 @@ def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
         whatever the first failing job raised, if it does not keep going.
     """
     jobs = with_dependencies(call.jobs, {*wanted, slice_check.STAGE})
+    assert not any(map(search_jobs.is_stand_in, jobs)), "trials have to run before what depends on them is known: see searching.py"
     artifacts = find_artifacts(call, jobs)
     with place.opened(call.site, (job for job in jobs if artifacts[job] is None), lambda: preflight.largest(artifacts)) as there:
         return carry_out_at(there, call, artifacts)
@@ -189,6 +197,4 @@ def find_artifacts(call: Call, jobs: Sequence[Job]) -> dict[Job, Artifact | None
 
 def find_artifact(call: Call, job: Job) -> Artifact | None:
     """The artifact of a job, if it and all its inputs are in the store."""
-    inputs = {name: find_artifact(call, source) for name, source in job.inputs}
-    present = {name: artifact for name, artifact in inputs.items() if artifact is not None}
-    return find(job, present, call.site.store) if len(present) == len(inputs) else None
+    return Lookups(call.site.store).artifact(job)

@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from pipeline.commands.gate_figures import DROPS, FORGETTING, NAMES
 from pipeline.commands.power import has_baseline
-from pipeline.config import recipe
+from pipeline.config import recipe_files
+from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Section, task_name
 from pipeline.config.spellings import understood
 from pipeline.config.validation_errors import describe_errors
@@ -57,7 +58,7 @@ class Gate(Section):
     """Tasks that the report must have: the gate fails if one was not run."""
 
 
-def load(path: Path, gated_recipe: recipe.Recipe, report: Job) -> Gate:
+def load(path: Path, gated_recipe: Recipe, report: Job) -> Gate:
     """The rules of a file, checked against what a recipe will measure, before anything is run.
 
     Args:
@@ -66,7 +67,7 @@ def load(path: Path, gated_recipe: recipe.Recipe, report: Job) -> Gate:
     Raises:
         RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
     """
-    raw = understood(recipe.read(path, "gate file", "docs/report.md"), [Gate])
+    raw = understood(recipe_files.read(path, "gate file", "docs/report.md"), [Gate])
     try:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
@@ -124,7 +125,7 @@ def check_scope(rule: Rule, tasks: Sequence[str], location: str) -> None:
         raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or use the figure `forgetting`.")
 
 
-def not_measured_reason(rule: Rule, gated_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
+def not_measured_reason(rule: Rule, gated_recipe: Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
     if gated_recipe.base_predictions is not None and rule.figure in (*TIMED_FIGURES, *PRICED_FIGURES, "relevance", FORGETTING):
         return "the recipe compares predictions, and no model is loaded", "Take the rule out."

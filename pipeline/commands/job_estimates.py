@@ -15,7 +15,7 @@ from pipeline.engine import training_state
 from pipeline.models import adapter_kinds, base_model
 from pipeline.models.shapes import Shape
 from pipeline.planning.job import Job
-from pipeline.store.artifact import Artifact, canonical
+from pipeline.store.artifact import EARLIER, PART, Artifact, canonical
 
 MAX_ROWS = 100_000
 """Number of rows assumed for a source of unknown size."""
@@ -204,6 +204,15 @@ def training_of(shape: Shape, job: Job, lengths: Lengths) -> Training:
     )
 
 
+def trial_of(shape: Shape, job: Job, lengths: Lengths) -> Training:
+    """A trial goes on where an earlier one stopped, up to its part of the steps; its validation loss is looked at once more there."""
+    whole, earlier = training_of(shape, job, lengths), dict(job.inputs).get(EARLIER)
+    end = training_state.steps_of_part(whole.steps, job.params[PART])
+    start = training_state.steps_of_part(whole.steps, earlier.params[PART]) if earlier else 0
+    evaluations = end // job.params["dev_every"] - start // job.params["dev_every"] + 1
+    return replace(whole, steps=end - start, dev_tokens=evaluations * lengths.dev * whole.tokens)
+
+
 def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
     """Scoring reads every text twice and generates nothing."""
     del shape  # unused: no adapter is estimated
@@ -250,6 +259,7 @@ def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
 
 WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Generation]]] = {
     "finetune": ("train", training_of),
+    "trial": ("train", trial_of),
     "generate": ("heldout", generation_of),
     "relevance": ("heldout", scoring_of),
     "general_loss": ("", scoring_of),

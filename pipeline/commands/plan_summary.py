@@ -19,6 +19,7 @@ from pipeline.commands.job_status import JobStatus, bound_mark, duration_text, r
 from pipeline.config import sweeps
 from pipeline.config.recipe import Recipe
 from pipeline.page import fmt
+from pipeline.planning import search_jobs
 from pipeline.planning.job import Job
 from pipeline.scoring import detectable
 from pipeline.store import input_names
@@ -79,6 +80,24 @@ def show_sweep(out: Console, recipe: Recipe) -> None:
     sizes = [f"{len(values)} of {key}" for key, values in swept.items()]
     factors = " x ".join(sizes) if isinstance(recipe.sweep, dict) else f"over {', '.join(swept)}"
     out.print(textwrap.fill(f"Sweep of {fmt.plural(points, 'point')}: {factors}.", COLUMNS, break_on_hyphens=False), soft_wrap=True)
+
+
+def show_tuning(out: Console, recipe: Recipe, searches: int) -> None:
+    """How many trainings the searches of a recipe begin, and what these take together.
+
+    Args:
+        searches: one for each task and point.
+    """
+    if recipe.tune is None:
+        return
+    tune, trainings = recipe.tune, search_jobs.budget(recipe.tune)
+    ways = [f"TPE, {tune.count} trials" if tune.sampler else f"{tune.count} values", *([f"halving {tune.halving}"] if tune.halving else [])]
+    text = (
+        f"Tuning of {', '.join(tune.values)} ({', '.join(ways)}) for {fmt.plural(searches, 'comparison')}: {searches * tune.count} "
+        f"trainings are begun, of the steps of {searches * trainings:.4g} whole ones. The chosen one goes on from its trial; further "
+        "seeds are trained anew."
+    )
+    out.print(textwrap.fill(text, COLUMNS, break_on_hyphens=False), soft_wrap=True)
 
 
 def show_total(out: Console, rows: Sequence[JobStatus], card_name: str, card: Gpu | None) -> None:

@@ -52,6 +52,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     name = plan_summary.card_of_machine()
     card = named(name)
     plan_summary.show_sweep(out, recipe)
+    plan_summary.show_tuning(out, recipe, len(jobs[-1].params["cells"]))
     plan_summary.show_total(out, rows, name, card)
     plan_summary.show_tasks(out, jobs[-1], rows, done, card)
     plan_summary.show_requests(out, rows, done)

@@ -24,11 +24,11 @@ from pipeline.data import inline
 from pipeline.errors import MachineError, ModelError, RecipeError, UserError, suggest
 from pipeline.machine import EndpointSettings, Machine, free_memory
 from pipeline.models import base_model
-from pipeline.planning.job import Job, Params
+from pipeline.planning.job import TRAINING_STAGES, Job, Params
 from pipeline.references import endpoint
 from pipeline.runner import Site
 from pipeline.sandbox import sandbox
-from pipeline.store.artifact import Artifact, Store, canonical
+from pipeline.store.artifact import EARLIER, Artifact, Store, canonical
 from pipeline.store.disk import EXPLANATIONS
 
 IN_A_LAYER = re.compile(r"\.\d+\.")
@@ -197,7 +197,7 @@ def check_targets(jobs: Iterable[Job]) -> None:
 def missing_targets(jobs: Iterable[Job]) -> Iterator[str]:
     """Target modules that a base of known shape does not have; of any other base the first pass tells (probes.py)."""
     for job in jobs:
-        shape = base_model.shape_of(job.params["model"]) if job.stage == "finetune" and job.params["targets"] != "all-linear" else None
+        shape = base_model.shape_of(job.params["model"]) if job.stage in TRAINING_STAGES and job.params["targets"] != "all-linear" else None
         names = {*shape.linears, OUTPUT_LAYER} if shape else set()
         for target in job.params["targets"] if shape else ():
             if target.rpartition(".")[2] not in names:
@@ -249,6 +249,8 @@ def planned_writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterat
             weights = adapter_weights(job)
             resume = max(resume, RESUME_BYTES * weights)
             yield store.checkpoints, ADAPTER_BYTES * weights
+        elif job.stage == "trial" and EARLIER not in dict(job.inputs):  # they are kept until one is chosen
+            yield store.checkpoints, RESUME_BYTES * adapter_weights(job)
         elif job.stage in ("generate", "reference"):
             yield store.data, answer_bytes(job, done)
     yield store.checkpoints, resume
@@ -360,7 +362,7 @@ def min_bytes(job: Job, done: Artifacts) -> float:
     How much answering needs depends on --tokens.
     """
     estimate = job_estimates.estimate_of(job, done)
-    if estimate and job.stage == "finetune" and not estimate.is_upper_bound:
+    if estimate and job.stage in TRAINING_STAGES and not estimate.is_upper_bound:
         return max(estimate.min_bytes, weight_bytes(job, done))
     return weight_bytes(job, done)
 
@@ -375,7 +377,7 @@ def weight_bytes(job: Job, done: Artifacts) -> float:
     per_weight = job_estimates.weight_bytes(job.params)
     matrices = base_model.matrices(spec).values()
     base = weight_memory(shape, per_weight) if shape else per_weight * sum(wide * out for wide, out in matrices)
-    return base * job_estimates.models_in_memory(job) + (RESUME_BYTES * adapter_weights(job) if job.stage == "finetune" else 0)
+    return base * job_estimates.models_in_memory(job) + (RESUME_BYTES * adapter_weights(job) if job.stage in TRAINING_STAGES else 0)
 
 
 def amount(size: float) -> str:

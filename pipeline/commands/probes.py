@@ -15,7 +15,7 @@ from pipeline.engine import batching
 from pipeline.errors import MachineError, UserError
 from pipeline.machine import Machine
 from pipeline.models import adapters, loading, renderer
-from pipeline.planning.job import Job
+from pipeline.planning.job import TRAINING_STAGES, Job
 from pipeline.progress import say
 from pipeline.references import ask, endpoint
 from pipeline.runner import Site
@@ -24,7 +24,7 @@ from pipeline.store.artifact import Artifact, canonical
 from pipeline.store.folders import TrainFolder
 from pipeline.store.records import Example
 
-SHARED = ("seed", "placebo")
+SHARED = ("seed", "placebo", "part", "learning_rate", "schedule", "warmup", "weight_decay")
 """Parameters of training that change nothing about the memory of a pass."""
 
 
@@ -58,7 +58,7 @@ class Probes:
         longest: dict[str, tuple[int, Job]] = {}
         for job in jobs:
             train = dict(job.inputs).get("train")
-            if job.stage == "finetune" and train in self.artifacts:
+            if job.stage in TRAINING_STAGES and train in self.artifacts:
                 tokens = self.artifacts[train].facts["tokens"]
                 size = tokens["prompt"]["max"] + tokens["target"]["max"]
                 setting = canonical({name: value for name, value in job.params.items() if name not in SHARED})

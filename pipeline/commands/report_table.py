@@ -10,7 +10,7 @@ from rich.text import Text
 from pipeline import arms
 from pipeline.measures.cell_types import Churn
 from pipeline.measures.report_types import PublishedFigure, Report
-from pipeline.page import fmt, opening_section, preliminary, slices_section
+from pipeline.page import fmt, opening_section, preliminary, slices_section, tuning_section
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.opening_section import by_effect
 from pipeline.scoring.verdict import IMPROVED, NOT_TESTABLE, WORSE, Tone, Verdict, qualified, tone
@@ -37,7 +37,7 @@ def summary(report: Report) -> RenderableType:
     parts: list[RenderableType] = [title, paragraph, *table] if is_long or report["sweep"] else [title, *table, paragraph]
     parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
-    parts += variant_lines(report, is_long)
+    parts += [*variant_lines(report, is_long), *tuning_lines(report, is_long)]
     parts += [*pooled(report), *churn_line(report), *worse_slices(report)]
     parts += [references_table(report), *reference_costs(report)] if report["references"] else []
     parts += [published_table(report), Text(PUBLISHED_NOTE, style="dim")] if report["published"] else []
@@ -68,6 +68,15 @@ def verdict_table(report: Report) -> Table:
         style = STYLES[tone(row["verdict"], row["this_task_only"])]
         table.add_row(Text(cell["task"]), *point_cells, *map(Text, figures), Text(word, style=style))
     return table
+
+
+def tuning_lines(report: Report, is_long: bool) -> list[Text]:
+    """What was chosen by the validation loss, a line per cell unless these are many, and at which budget."""
+    rows = report["tuning"]
+    if not rows:
+        return []
+    lines = [] if is_long else [wrapped_line(row["label"], tuning_section.short_sentence(row)) for row in rows]
+    return [*lines, Text(textwrap.fill(tuning_section.budget_sentence(rows), WIDTH))]
 
 
 def tuned_head(report: Report) -> str:

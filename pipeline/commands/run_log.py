@@ -21,6 +21,7 @@ from pipeline.scoring import scoring
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, PredictionsFolder
+from pipeline.store.trial_folder import TrialFolder
 
 Detail = Literal["quiet", "normal", "verbose"]
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -110,10 +111,21 @@ class RunLog:
 
     def results(self, job: Job, artifact: Artifact) -> list[str]:
         """What a finished job shows already: the loss curve of an adapter, or the score of an arm."""
+        if job.stage == "trial":
+            return [trial_line(artifact)]
+        if job.stage == "select":
+            return [f"chosen: {fmt.coordinates(artifact.facts['values'])}"]
         if job.stage == "finetune":
             return [loss_line(artifact, "utf" in (self.out.encoding or "").lower())]
         answers = job.stage in ("generate", "import_predictions")
         return [line] if answers and (line := score_line(job, artifact, self.jobs, self.artifacts)) else []
+
+
+def trial_line(trial: Artifact) -> str:
+    """`validation 0.0412 after 25 steps`, or why it diverged."""
+    result = TrialFolder(trial.path).result()
+    loss = result["fault"] if result["dev_loss"] is None else f"validation {result['dev_loss']:.4f}"
+    return f"{loss} after {result['steps']} of {fmt.plural(result['total_steps'], 'step')}"
 
 
 def loss_line(adapter: Artifact, can_draw: bool) -> str:

@@ -13,6 +13,7 @@ from pipeline.commands.serve_examples import example_sets, thinkers
 from pipeline.commands.serve_options import KEY_VARIABLE, ServeOptions
 from pipeline.commands.serve_scratch import scratch
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.config.recipe import Recipe
 from pipeline.errors import ArtifactError, ModelError, RecipeError
 from pipeline.machine import Machine
@@ -80,7 +81,7 @@ def sorted_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def is_recipe(name: str) -> bool:
     """Whether an argument names a recipe: a YAML file, or one that ships."""
-    return name.endswith((".yaml", ".yml")) or (not os.path.isdir(name) and recipes.shipped_as(Path(name)) is not None)
+    return name.endswith((".yaml", ".yml")) or (not os.path.isdir(name) and recipe_files.shipped_as(Path(name)) is not None)
 
 
 def named_adapters(arguments: list[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pipeline import stages
 from pipeline.commands import gate, results
 from pipeline.commands.gate_rules import Gate
 from pipeline.config import recipe as recipes
+from pipeline.config import recipe_files
 from pipeline.data import task
 from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import Machine
@@ -171,7 +172,7 @@ def show_list(out: Console, what: str, store: Store) -> None:
         results.show(out, store)
         return
     rows: dict[str, Any] = {
-        "recipes": lambda: [(recipes.short_name(path), recipes.load(path).question) for path in recipes.shipped_files()],
+        "recipes": lambda: [(recipe_files.short_name(path), recipes.load(path).question) for path in recipe_files.shipped_files()],
         "tasks": lambda: [(name, task.find(name).about) for name in task.names()],
         "models": lambda: [
             (row.name, f"{row.repo or row.folder} {row.license}{', gated' if row.gated else ''}") for row in base_model.MODELS
@@ -243,7 +244,7 @@ def check_all(out: Console) -> None:
     from pipeline.lora_land import published
 
     tasks = {name: task.find(name) for name in task.names()}
-    planned = {path: len(plan(recipes.load(path), ask=False)) for path in recipes.shipped_files()}
+    planned = {path: len(plan(recipes.load(path), ask=False)) for path in recipe_files.shipped_files()}
     theirs = published.tasks()
     ours = [name for name in theirs if name in tasks and tasks[name].paper]
     summary = f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(base_model.MODELS)} model rows: all load"
@@ -264,7 +265,7 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
     from pipeline.commands import partial_report, report_closure
 
     report_folders = [path for path in others if (path / MANIFEST).is_file()]
-    reach = reach_of([*recipes.shipped_files(), *(path for path in others if path not in report_folders)], store)
+    reach = reach_of([*recipe_files.shipped_files(), *(path for path in others if path not in report_folders)], store)
     # after an edit of the code, or damage, the cheap stages have new keys, and what was made from them would seem lost
     lasting = {*stages.expensive(), FORECAST} if reach.is_whole else {artifact.stage for artifact in store.all()}
     reached = reach.artifacts | {
@@ -308,12 +309,13 @@ class Reach:
 
 def reach_of(paths: list[Path], store: Store) -> Reach:
     from pipeline.commands.job_status import find_or_explain
+    from pipeline.commands.lookups import Lookups
 
-    reach = Reach()
+    reach, lookups = Reach(), Lookups(store)
     for path in paths:
         done: dict[Job, Artifact] = {}
         recipe = recipes.load(path)
-        jobs = [*plan(recipe, False, store.hashes), *advice_jobs.jobs_if_any(recipe, store.hashes)]
+        jobs = [*plan(recipe, False, store.hashes, find_folder=lookups.folder), *advice_jobs.jobs_if_any(recipe, store.hashes)]
         for job in jobs:
             try:
                 find_or_explain(job, done, store)

@@ -4,12 +4,13 @@ from typing import Any
 
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import HELDOUT_NAMES
+from pipeline.config.tuning import KEY as TUNE
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a recipe as it stands in a file.
+    """The schema of a recipe as it stands in a file, where what is tuned may stand under `sweep`.
 
     A recipe that extends another may leave any key to it. Of names that mean the same key (`heldout`, `test`) one must be there.
     """
@@ -18,6 +19,8 @@ def json_schema() -> dict[str, Any]:
     data = schema["$defs"]["Data"]
     heldout = data["properties"]["heldout"]
     data["properties"] |= {name: heldout for name in HELDOUT_NAMES}
+    grid = next(form for form in schema["properties"]["sweep"]["oneOf"] if form["type"] == "object")
+    grid["properties"] = {TUNE: {"$ref": "#/$defs/Tune"}}
     others = [key for key in data.pop("required") if key != "heldout"]
     data["oneOf"] = [{"required": [*others, name]} for name in HELDOUT_NAMES]
     return {

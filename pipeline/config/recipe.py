@@ -4,10 +4,7 @@ A recipe says what to measure. How it runs (devices, micro-batches, workers) is 
 """
 
 import os
-import stat
-from collections import Counter
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +12,11 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from pipeline.config import data_paths, peer_keys, spellings, sweeps, yaml_text
+from pipeline.config import data_paths, peer_keys, spellings, sweeps, tuning
 from pipeline.config.debugging import Debug, debug_fault
+from pipeline.config.draws import Draw
 from pipeline.config.finetune import Finetune
+from pipeline.config.recipe_files import read, shipped_as
 from pipeline.config.schema import (
     Compare,
     Cost,
@@ -33,6 +32,7 @@ from pipeline.config.schema import (
     Reference,
     Section,
     TaskName,
+    check_names,
     check_repeats,
     slice_name,
     task_name,
@@ -40,9 +40,8 @@ from pipeline.config.schema import (
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
 from pipeline.config.variants import TRAINED_HERE, Pairing, Variant, prediction_fault, unknown_file_fault
 from pipeline.errors import RecipeError
-from pipeline.resources import shipped
 
-SECTIONS = ("prepare", "pairing", "finetune", "generate", "compare", "general", "lm_eval", "debug", "cost")
+SECTIONS = ("prepare", "pairing", "finetune", "generate", "compare", "general", "lm_eval", "debug", "cost", "tune")
 VARIANT = "variant"
 """What tells points apart that differ in their variant, beside the swept keys."""
 MAX_PARENTS = 10
@@ -89,6 +88,9 @@ class Recipe(Section):
     sweep: sweeps.Sweep = {}  # noqa: RUF012 (pydantic copies it)
     """Dotted keys with the values each takes: a list, or draws as `{log_uniform: [5e-5, 5e-4], samples: 8}`; the product of all is run.
     Or a list of points, as `[{finetune.rank: 4, finetune.epochs: 2}, ...]`."""
+    tune: tuning.Tune | None = None
+    """Keys of `finetune` that every task at every point gets its own best value of, by the validation loss of its first training seed;
+    the test set is not looked at. `{finetune.learning_rate: [1e-4, 4e-4, 2e-3]}`; also written as `sweep: {tune: ...}`."""
 
     @model_validator(mode="after")
     def check_consistency(self) -> "Recipe":
@@ -133,6 +135,8 @@ class Recipe(Section):
         swept = next((key for key in self.swept if key.partition(".")[0] == "finetune"), "")
         if swept and self.variants:
             raise ValueError(f"sweep: {swept} changes no variant, since it was trained elsewhere. Sweep in a recipe without variants")
+        if self.tune and (fault := tuning.fault(self.tune, list(self.swept), self.prepare.dev_examples, not self.variants)):
+            raise ValueError(fault)
         return self
 
     @property
@@ -158,6 +162,8 @@ class Recipe(Section):
         unswept = self.model_dump(exclude={"sweep", "tasks"}, exclude_unset=True) | {"tasks": self.tasks}
         points = sweeps.points(self.sweep)
         built = [(point, build(override(unswept, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
+        if self.tune:
+            check_tuned([recipe for _, recipe in built], self.tune, location)
         if len(self.variants) < 2:
             return built
         named = list(zip(self.variant_names, self.variants, strict=True))
@@ -176,12 +182,24 @@ class Recipe(Section):
         return next((entry for entry in self.variants if isinstance(entry, Variant)), None)
 
 
-def check_names(key: str, names: list[str]) -> None:
-    """Raise ValueError unless the names differ, on every file system."""
-    check_repeats(key, names)
-    folded = Counter(name.lower() for name in names)
-    if alike := sorted(name for name in names if folded[name.lower()] > 1):
-        raise ValueError(f"{key}: {' and '.join(alike)} differ in case only, and are one name to many file systems")
+def whole_keys(keys: Iterable[str]) -> list[str]:
+    """Those of the dotted keys that take whole numbers only."""
+    return [key for key in keys if spellings.is_whole(key, Recipe)]
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any], location: str = "recipe") -> Recipe:
+    """The recipe of a point with dotted keys replaced, and without what is tuned."""
+    raw = recipe.model_dump(exclude={"sweep", "tasks", "tune"}, exclude_unset=True) | {"tasks": recipe.tasks}
+    return build(override(raw, values, f"{location}: tune: "), f"{location}: tune")
+
+
+def check_tuned(points: Sequence[Recipe], tune: tuning.Tune, location: str) -> None:
+    """Raise RecipeError for too many trainings, or a value that some point cannot have."""
+    if too_many := tuning.size_fault(tune, len(points)):
+        raise RecipeError(f"{location}: {too_many}.")
+    for recipe in points:
+        for values in tune.candidates(whole_keys(tune.values)):
+            with_values(recipe, values, location)
 
 
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -211,25 +229,6 @@ def note_folders(recipe: Recipe, folder: Path) -> None:
             task.data.note_folder(folder)
 
 
-def shipped_files() -> list[Path]:
-    """The recipes that ship and can be run: a name that begins with _ is for others to extend."""
-    return sorted(path for path in shipped("recipes").rglob("*.yaml") if not path.name.startswith("_"))
-
-
-def short_name(path: Path) -> str:
-    """The name of a shipped recipe on the command line: `quickstart`, `lora_land/phi_2`."""
-    return path.relative_to(shipped("recipes")).with_suffix("").as_posix()
-
-
-def shipped_as(path: Path) -> Path | None:
-    """The recipe that ships under this path (`recipes/quickstart.yaml`) or name (`quickstart`, `lora_land/phi_2`), if one does."""
-    if path.is_absolute() or ".." in path.parts:
-        return None
-    name = path.relative_to("recipes") if path.is_relative_to("recipes") else path
-    candidates = [shipped("recipes") / name, shipped("recipes") / f"{name}.yaml"]
-    return next((file for file in candidates if os.path.isfile(file)), None)
-
-
 def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any = None) -> tuple[dict[str, Any], list[Path]]:
     """The keys of a file merged over those of the files that it extends (in a section, key by key); and the file with all of these files.
 
@@ -243,7 +242,7 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
     if not os.path.isfile(path):  # unlike Path.is_file, it says no to a name that is too long
         path = shipped_as(path) or path
     try:
-        raw = data_paths.located(read(path, loader=loader), path.parent)
+        raw = tuning.taken_out(data_paths.located(read(path, loader=loader), path.parent), str(path))
     except RecipeError as error:
         if not children:
             raise
@@ -270,66 +269,14 @@ def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     return {**parent, **child, **{key: {**sweeps.without_rivals(key, parent[key], child[key]), **child[key]} for key in sections}}
 
 
-def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
-    """The keys and values of a YAML file.
-
-    Args:
-        kind: what the file is, for messages.
-        template: an example of such a file.
-        loader: of the YAML; None: yaml_text.Loader.
-
-    Raises:
-        RecipeError: it cannot be read, or is not a mapping.
-    """
-    hint = f"A {kind} is a YAML file; see {template}."
-    if os.path.isdir(path):
-        files = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
-        raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(files) or 'none'}.")
-    try:
-        raw = yaml_text.parse(text_of(path), loader or yaml_text.Loader)
-    except FileNotFoundError:
-        raise RecipeError(f"there is no {kind} {path}.", nearest_file(path)) from None
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise RecipeError(f"{path}{line}: {error.problem}.", error.note or hint) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", hint) from None
-    if not isinstance(raw, dict):
-        what = "is empty" if raw is None else f"must be keys and values (it is {spell_value(raw)})"
-        raise RecipeError(f"{path} {what}.", f"See {template}.")
-    return raw
-
-
-def text_of(path: Path) -> str:
-    """The text of a file, if it is one that ends and is no larger than what is read of it.
-
-    Raises:
-        OSError: it is a device, a pipe or a larger file.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("it is not a file")
-    if status.st_size > 4 * yaml_text.MAX_CHARACTERS:
-        raise OSError(f"it has {status.st_size:,} bytes")
-    return path.read_text("utf-8")
-
-
-def nearest_file(path: Path) -> str:
-    """A remedy for a path without a file: the YAML file next to it, or the shipped recipe, whose name is nearest."""
-    if near := get_close_matches(path.stem, [file.stem for file in path.parent.glob("*.yaml")], n=1, cutoff=0.5):
-        return f"Did you mean '{path.with_name(near[0])}.yaml'?"
-    if near := get_close_matches(str(path), [short_name(file) for file in shipped_files()], n=1, cutoff=0.7):
-        return f"Did you mean '{near[0]}', which ships with loralift?"
-    return f"The current folder is {Path.cwd()}."
-
-
 def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = None) -> Recipe:
     """The recipe of keys and values; `path` is the file that they are of, if they are of one.
 
     Raises:
         RecipeError: lists every mistake, each on a line that begins with `location`.
     """
-    sweep = {key: spellings.understood_sweep(value, Recipe) for key, value in raw.items() if key == "sweep"}
+    raw = tuning.taken_out(raw, location)
+    sweep = {key: spellings.understood_sweep(value, Recipe) for key, value in raw.items() if key in ("sweep", tuning.KEY)}
     raw = {**spellings.understood(dict(raw), [Recipe]), **sweep}
     try:
         return Recipe.model_validate(raw)
@@ -340,7 +287,7 @@ def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = 
 
 def section_at(location: tuple[Any, ...]) -> type[Section]:
     """The Section class that describes a location in the recipe."""
-    section: Any = sweeps.Draw if len(location) > 1 and location[0] == "sweep" else Recipe
+    section: Any = Draw if len(location) > 1 and location[0] in ("sweep", tuning.KEY) else Recipe
     for step in location if section is Recipe else ():
         if step in ENTRIES:
             section = ENTRIES[step]

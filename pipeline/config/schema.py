@@ -64,6 +64,14 @@ def check_repeats(key: str, names: list[str]) -> None:
         raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
 
 
+def check_names(key: str, names: list[str]) -> None:
+    """Raise ValueError unless the names differ, on every file system."""
+    check_repeats(key, names)
+    folded = Counter(name.lower() for name in names)
+    if alike := sorted(name for name in names if folded[name.lower()] > 1):
+        raise ValueError(f"{key}: {' and '.join(alike)} differ in case only, and are one name to many file systems")
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
 

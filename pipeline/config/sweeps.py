@@ -1,15 +1,14 @@
 """Defines the sweep of a recipe: a grid, a list of points or random draws, the points that it has, and what is refused of it."""
 
 import math
-import random
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
+from pipeline.config.draws import Draw, Values
 from pipeline.config.methods import SWITCHES
-from pipeline.config.schema import PositiveInt, Section, Seed
 from pipeline.config.validation_errors import spell_value
 
 MAX_POINTS = 1000
@@ -22,64 +21,16 @@ RIVALS: dict[str, tuple[str, ...]] = {
     **{f"finetune.{name}": ("finetune.method",) for name in SWITCHES},
 }
 """Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
-DIGITS = 3
-"""Significant digits of a drawn number, so that a recipe, a page and a command line hold the same one."""
-
 Axes = Mapping[str, Sequence[Any]]
 """By swept key the values that it takes."""
 Point = dict[str, Any]
 """By swept key its value at a point."""
 
 
-class Draw(Section):
-    """Random values of a swept key. The first draws stay the same when `samples` grows."""
-
-    uniform: Annotated[tuple[float, float] | None, Field(strict=False)] = None
-    """The ends of a range in which every value is as likely."""
-    log_uniform: Annotated[tuple[float, float] | None, Field(strict=False)] = None
-    """The same for the logarithm of the value: for learning rates and ranks."""
-    samples: PositiveInt
-    """How many values are drawn."""
-    seed: Seed = 0
-    """Of the draws."""
-
-    @model_validator(mode="after")
-    def check_range(self) -> "Draw":
-        ranges = {name: ends for name in ("uniform", "log_uniform") if (ends := getattr(self, name)) is not None}
-        if len(ranges) != 1:
-            raise ValueError("sweep: a draw needs either uniform or log_uniform: two numbers, the smaller first")
-        ((name, (low, high)),) = ranges.items()
-        if low >= high or (name == "log_uniform" and low <= 0):
-            floor = " above zero" if name == "log_uniform" else ""
-            raise ValueError(f"sweep: {name} needs two numbers{floor}, the smaller first (it is {spell_value([low, high])})")
-        return self
-
-    def values(self, key: str, whole: bool) -> list[float] | list[int]:
-        """The draws for a key.
-
-        Args:
-            whole: whether the key takes whole numbers only.
-        """
-        numbers = random.Random(f"{self.seed} {key}")  # of a text: the same on every machine and Python
-        return [self.value(numbers.random(), whole) for _ in range(self.samples)]
-
-    def value(self, share: float, whole: bool) -> float:
-        """The value below which this share of all draws lies."""
-        low, high = self.log_uniform or self.uniform or (0.0, 0.0)
-        value = low * (high / low) ** share if self.log_uniform else low + (high - low) * share
-        return round(value) if whole else float(f"{value:.{DIGITS}g}")
-
-
-def kind_of_values(values: object) -> str:
-    return "draw" if isinstance(values, dict | Draw) else "list"
-
-
 def kind_of_sweep(sweep: object) -> str:
     return "points" if isinstance(sweep, list | tuple) else "grid"
 
 
-Values = Annotated[Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[Draw, Tag("draw")], Discriminator(kind_of_values)]
-"""The values of a swept key."""
 Points = Annotated[list[Annotated[dict[str, Any], Field(min_length=1)]], Field(min_length=1)]
 Sweep = Annotated[Annotated[dict[str, Values], Tag("grid")] | Annotated[Points, Tag("points")], Discriminator(kind_of_sweep)]
 
@@ -143,9 +94,14 @@ def check_sweep(sweep: Any) -> None:
     if isinstance(sweep, list):
         check_points(sweep, keys)
         return
-    for key, values in sweep.items():
+    check_repeats("sweep", sweep)
+
+
+def check_repeats(section: str, keys: Mapping[str, Any]) -> None:
+    """Raise ValueError for a key that takes a value more than once."""
+    for key, values in keys.items():
         if repeated := [] if isinstance(values, Draw) else repeats(values):
-            raise ValueError(f"sweep: {key} takes {', '.join(map(spell_value, repeated))} more than once, and equal points are one")
+            raise ValueError(f"{section}: {key} takes {', '.join(map(spell_value, repeated))} more than once, and equal points are one")
 
 
 def len_of(values: Any) -> int:

@@ -42,6 +42,11 @@ def total_steps(count: int, params: dict[str, Any]) -> int:
     return min(steps, params["max_steps"]) if params["max_steps"] else steps
 
 
+def steps_of_part(steps: int, part: int) -> int:
+    """Optimizer steps of one part in so many of a run, rounded up."""
+    return -(-steps // part)
+
+
 SHORT_RUN = 3
 """Optimizer steps up to which a run has no warm-up: its first step has the rate zero, and would be all or much of what there is."""
 
@@ -108,8 +113,8 @@ class TrainingState:
             os.fsync(file.fileno())
         os.replace(partial, folder / "state.pt")
 
-    def restore(self, folder: Path) -> None:
-        """Load the resume point in the folder, if there is one."""
+    def restore(self, folder: Path, last: int) -> None:
+        """Load the resume point in the folder, if there is one, and it is of no later step than `last`."""
         import torch
 
         path = folder / "state.pt"
@@ -118,7 +123,9 @@ class TrainingState:
         start = {name: value.detach().clone() for name, value in self.tensors.items()}
         parts, generators = {name: deepcopy(part.state_dict()) for name, part in self.parts.items()}, random_state()
         try:
-            self.load_values(whole_state(path))
+            values = whole_state(path)
+            if values["step"] <= last:
+                self.load_values(values)
         except torch.OutOfMemoryError:
             raise
         except UNREADABLE as error:

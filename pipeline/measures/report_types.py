@@ -2,10 +2,12 @@
 
 from typing import Any, Literal, TypedDict
 
-from pipeline.measures.cell_types import CellRow, Run
+from pipeline.measures.cell_types import CellRow
 from pipeline.measures.pooled_types import Overview, PublishedMean
 from pipeline.measures.preliminary_types import Preliminary
 from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment, Setup
+from pipeline.measures.sweep_types import Sweep
+from pipeline.measures.tuning_types import TuningRow
 from pipeline.measures.variant_types import VariantTable
 from pipeline.scoring.verdict import Correction, Verdict
 from pipeline.store.cost_types import Reason
@@ -224,53 +226,6 @@ class ReferenceRow(TypedDict):
     """US dollars; null too where the recipe has no price."""
 
 
-class SweepAxis(TypedDict):
-    """A swept key along which lifts are drawn."""
-
-    axis: str | None
-    log: int | None
-    """Base of a logarithmic axis; null for a linear one."""
-
-
-class SweepPoint(TypedDict):
-    """A cell as a point of the sweep."""
-
-    cell: str
-    task: str
-    point: dict[str, Any]
-    """The swept keys with their values."""
-    value: Any
-    """Along the first axis; null where there is none."""
-    series: dict[str, Any]
-    """The other swept keys with their values."""
-    metric: str
-    base: float
-    tuned: float
-    lift: float
-    low: float
-    high: float
-    p_adjusted: float | None
-    verdict: Verdict | Literal[""]
-    runs: list[Run] | None
-    trainable_parameters: int | None
-    """Null where predictions come from elsewhere."""
-    adapter_bytes: int | None
-    """Null as above."""
-    seconds: float | None
-    """Of training, the mean over seeds; null where it was done elsewhere."""
-
-
-class Sweep(SweepAxis):
-    """Lifts along the swept keys; axis and log are those of the first axis, null where there is none."""
-
-    keys: list[str]
-    axes: list[SweepAxis]
-    """Rank before training examples; where neither is swept the one numeric key."""
-    points: list[SweepPoint]
-    rate_note: str
-    """That the learning rate was not searched for each point, where the best one may differ among them; empty where it is swept."""
-
-
 class Change(TypedDict):
     """What an adapter changed on one other task, or on plain English."""
 
@@ -371,6 +326,8 @@ class Report(Conclusions, OutsideFigures):
     """Null where nothing else was evaluated."""
     variants: list[VariantTable]
     """The variants of one model compared with each other, by task; none for fewer than two, or in a report that is not final."""
+    tuning: list[TuningRow]
+    """Values of training chosen for each cell by the validation loss; empty where the recipe has no `tune`."""
     sweep: Sweep | None
     """Null where nothing is swept."""
     learning: list[SizeLine]

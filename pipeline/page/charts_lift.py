@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline.measures.cell_types import Run
-from pipeline.measures.report_types import Report, Sweep, SweepAxis, SweepPoint
+from pipeline.measures.report_types import Report
+from pipeline.measures.sweep_types import Sweep, SweepAxis, SweepPoint
 from pipeline.page import fmt
 from pipeline.page.svg import INK, SERIES, draw
 from pipeline.scoring.verdict import Tone

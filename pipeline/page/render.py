@@ -25,6 +25,7 @@ from pipeline.page import (
     setup_section,
     slices_section,
     static_examples,
+    tuning_section,
 )
 from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.arms_section import without_repeats
@@ -43,6 +44,7 @@ SECTIONS = {
     "cost": "Quality against cost",
     "forgetting": "Regressions on other tasks",
     "training": "Training",
+    "tuning": "Tuning",
     "sweep": "Sweep",
     "rank": "Effective rank",
     "examples": "Examples",
@@ -202,6 +204,7 @@ def common_variables(report: Report) -> JsonObject:
         "slices": slices_section,
         "debugging": debugging_section,
         "rank": rank_section,
+        "tuning": tuning_section,
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
 
@@ -264,6 +267,7 @@ def filled_sections(report: Report) -> set[str]:
         "slices": any(cell["slices"] for cell in cells),
         "debugging": any(cell["debugging"] for cell in cells),
         "rank": any(cell["rank_use"] for cell in cells),
+        "tuning": bool(report["tuning"]),
         "parts": any(cell["decomposition"] for cell in cells),
         "cost": any(cell["cost"] for cell in cells),
         "forgetting": any(cell["forgetting"] for cell in cells),

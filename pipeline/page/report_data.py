@@ -29,6 +29,7 @@ from pipeline.page import (
     slices_section,
     sweep_section,
     training_section,
+    tuning_section,
 )
 from pipeline.page.cells import Cell, short_key
 from pipeline.page.claims_section import Judged
@@ -59,8 +60,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
     slicings, cells = slices_section.judge(cells, recipe, not_final), by_task(cells)
     rows = [cell_row(cell, judged, examples[cell.name], slicings[cell.name], recipe) for cell in cells]
-    artifacts, environments = lineage_section.artifacts(cells)
-    adapters = training_section.adapters(cells)
+    (artifacts, environments), adapters = lineage_section.artifacts(cells), training_section.adapters(cells)
     verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
     conclusions = claims_section.section(cells, rows, claims, adapters, correction, not_final)
     together = None if not_final else opening_section.overview_of(rows, recipe, len(claims), list(map(source_of, cells)))
@@ -86,6 +86,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
         **published_section.section(cells, comparisons, recipe, is_smoke_test=not_final is not None and not_final["limit"] is not None),
         "other_tasks": matrix_section.section(rows, claims_section.suite_verdicts(conclusions)),
         "variants": [] if not_final else pairs_section.section(cells, comparisons, recipe),
+        "tuning": tuning_section.section(cells),
         "sweep": sweep_section.section(recipe, rows, adapters),
         "learning": learning,
         "adapters": adapters,

@@ -1,5 +1,6 @@
 """Builds the set-up of a report: what was trained, on how many rows, with which settings and on which hardware."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from pipeline.data import rows_used as rows_module
@@ -27,7 +28,7 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
     return {
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
         "quantization": [] if files else values(recipe, "finetune.quantization" if trained else "generate.quantization"),
-        **(hyperparameters(recipe) if trained else NOT_TRAINED),
+        **(hyperparameters(recipe, chosen(cells)) if trained else NOT_TRAINED),
         "steps": sorted({adapter["steps"] for adapter in trained if adapter["steps"] is not None}),
         "seeds": sorted({seed for cell in cells for seed in cell.seeds if cell.variant is None}),
         "rows": list(rows.values()),
@@ -66,7 +67,18 @@ class Hyperparameters(TypedDict):
 NOT_TRAINED: Hyperparameters = {"rank": [], "alpha": [], "targets": [], "learning_rate": [], "epochs": []}
 
 
-def hyperparameters(recipe: JsonObject) -> Hyperparameters:
+def chosen(cells: Sequence[Cell]) -> dict[str, list[Any]]:
+    """By tuned key the values that were chosen, each once."""
+    values: dict[str, list[Any]] = {}
+    for facts in (cell.inputs["selection"].facts for cell in cells if "selection" in cell.inputs):
+        for key, value in facts["values"].items():
+            values[key] = list(dict.fromkeys([*values.get(key, []), value])) if not isinstance(value, list) else [value]
+    return values
+
+
+def hyperparameters(recipe: JsonObject, tuned: dict[str, list[Any]]) -> Hyperparameters:
+    """tuned: by tuned key the values that were chosen."""
+    recipe = {**recipe, "sweep": {**swept(recipe), **tuned}} if tuned else recipe
     ranks, finetune = values(recipe, "finetune.rank"), recipe["finetune"]
     alphas = [finetune["alpha"] or ratio * rank for rank in ranks for ratio in values(recipe, "finetune.alpha_per_rank")]
     return {

@@ -5,8 +5,8 @@ from typing import Any
 from pipeline.config import methods
 from pipeline.measures.cell_types import CellRow
 from pipeline.measures.provenance_types import AdapterRow
-from pipeline.measures.report_types import Sweep, SweepAxis, SweepPoint
 from pipeline.measures.sufficient_size import AXES
+from pipeline.measures.sweep_types import Sweep, SweepAxis, SweepPoint
 from pipeline.page import fmt
 from pipeline.page.cells import swept
 from pipeline.store.records import JsonObject, is_number
@@ -34,10 +34,10 @@ RATE_DEPENDS_ON = ("rank", "alpha", "alpha_per_rank", "method", *methods.SWITCHE
 
 
 def rate_note(recipe: JsonObject) -> str:
-    """That points were compared at one learning rate, where the best one may differ among them; empty where it is swept too."""
+    """That points were compared at one learning rate, where the best one may differ among them; empty where it is swept or tuned too."""
     keys = swept(recipe)
     compared = [fmt.key_label(key) for key in keys if key.removeprefix("finetune.") in RATE_DEPENDS_ON]
-    if not compared or RATE in keys:
+    if not compared or RATE in keys or RATE in (recipe.get("tune") or {}):
         return ""
     rate = f"{recipe['finetune']['learning_rate']:g}"
     return (

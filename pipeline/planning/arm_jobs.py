@@ -19,7 +19,7 @@ def base_and_tuned(task_plan: TaskPlan) -> Jobs:
     if variant and variant.reference:
         jobs[InputName("predictions", "tuned", seed=task_plan.first_seed)] = reference_predictions(task_plan, variant.reference)
     for seed, adapter in task_plan.adapters.items():
-        name = task_plan.numbered(variant.name, seed) if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
+        name = task_plan.numbered(variant.name, seed) if variant else f"r{task_plan.training.rank}-s{seed}"
         jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, None, None, **answering(adapter))
     return jobs
 

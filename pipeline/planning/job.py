@@ -13,6 +13,8 @@ Jobs = dict[InputName, "Job"]
 """The jobs of a task by what they are to its comparison and to the report."""
 Params = dict[str, Any]
 """Parameters of a stage, as JSON values."""
+TRAINING_STAGES = ("finetune", "trial")
+"""The stages that train an adapter, or begin to."""
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,21 @@ from pipeline.planning.arm_jobs import base_and_tuned, check_arms, debugging_job
 from pipeline.planning.job import Job, Jobs, Params, in_dependency_order, job, with_string_names
 from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, slices, speed
 from pipeline.planning.rank_jobs import cut_arms, spectra
+from pipeline.planning.search_jobs import FindFolder, find_nothing
 from pipeline.planning.task_plan import Lookup, Point, TaskPlan
 from pipeline.store.input_names import InputName
 
 
-def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: int | None = None) -> list[Job]:
+def plan(
+    recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: int | None = None, find_folder: FindFolder = find_nothing
+) -> list[Job]:
     """The jobs in an order in which each comes after its inputs, none twice. The last is the report.
 
     Args:
         ask: ask the hub which commit of a base is meant, if this machine does not know; without it keys may not be final.
         hashes: a file that remembers the hashes of a base's large files.
         limit: examples per task, at most, of a smoke test.
+        find_folder: finds what has run. Where something is tuned, a plan is final when all trials in it have; see search_jobs.py.
 
     Raises:
         RecipeError, ModelError, DataError: the recipe names something that is not there.
@@ -28,7 +32,7 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: in
     cells: list[Params] = []
     jobs: Jobs = {}
     for values, point_recipe in recipe.points():
-        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), Lookup(ask, hashes), recipe)
+        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), Lookup(ask, hashes, find_folder), recipe)
         check_arms(point)
         for task_plan in point.tasks.values():
             cell = cell_spec(task_plan, f"cell{len(cells):04}", values)
@@ -47,6 +51,7 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
         examples[InputName("train")] = task_plan.train
     overlap = {InputName("overlap"): task_plan.search_overlap(variant)} if variant and variant.train else {}
     adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in task_plan.adapters.items()}
+    selection = {InputName("selection"): task_plan.search.selection} if task_plan.search else {}
     predictions = {**base_and_tuned(task_plan), **other_arms(task_plan)}
     predictions |= {
         InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
@@ -59,6 +64,7 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
     return {
         **examples,
         **overlap,
+        **selection,
         **adapters,
         **predictions,
         **debugging,
@@ -79,7 +85,7 @@ def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
         "base": task_plan.recipe.base,
         "point": values,
         "variant": variant.name if variant else None,
-        "rank": None if variant else task_plan.recipe.finetune.rank,
+        "rank": None if variant else task_plan.training.rank,
         "seeds": list(task_plan.seeds),
         "paper": base_model.paper_setup(task_plan.point.model, task_plan.recipe.base),
         "constraint": task_plan.context.constraint,

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline import arms
-from pipeline.config.recipe import Recipe
+from pipeline.config.finetune import Finetune
+from pipeline.config.recipe import Recipe, with_values
 from pipeline.config.schema import Data, InlineTask
 from pipeline.config.variants import TASK_FIELD, Variant
 from pipeline.data import file_hashes, harness_task, inline, prediction_files, task
@@ -14,8 +15,10 @@ from pipeline.errors import RecipeError
 from pipeline.harness.definition import Role
 from pipeline.models import adapter_source, base_model, model_source
 from pipeline.models.harness_renderer import HARNESS
+from pipeline.planning import search_jobs
 from pipeline.planning.adapter_params import adapter_params
 from pipeline.planning.job import Job, Params, job
+from pipeline.planning.search_jobs import FindFolder, Search, find_nothing
 
 GENERAL_TOKENS = 512
 """Longest prompt with its answer, at least, of another task that the recipe does not train on."""
@@ -31,6 +34,8 @@ class Lookup:
     """Ask the hub which commit is meant, if this machine does not know; without it keys may not be final."""
     hashes: Path | None = None
     """A file that remembers the hashes of large files."""
+    find_folder: FindFolder = find_nothing
+    """Finds what has run; what is tuned depends on it."""
 
 
 class Point:
@@ -162,15 +167,36 @@ class TaskPlan:
         """The adapter of the first training seed, where one must do."""
         return self.adapters[self.first_seed]
 
-    def finetune(self, seed: int, placebo: str = "") -> Job:
-        section = self.recipe.finetune
+    @cached_property
+    def search(self) -> Search | None:
+        """What is tuned for this task here; None where nothing is."""
+        tune = self.recipe.tune
+        is_tuned = tune and self.context.is_trained_here and self.task.name in self.point.tasks
+        return search_jobs.search(self, tune) if tune and is_tuned else None
+
+    @cached_property
+    def training(self) -> Finetune:
+        """How adapters are trained: as the recipe says, with the values that were chosen for this task here."""
+        return self.section_with(self.search.values) if self.search else self.recipe.finetune
+
+    def section_with(self, values: Params) -> Finetune:
+        """How adapters are trained with other values of dotted keys."""
+        return with_values(self.recipe, values).finetune
+
+    def training_params(self, section: Finetune, seed: int) -> Params:
+        """The parameters of a training job."""
         params = {"model": self.model_spec, **adapter_params(section), "seed": seed}
         if section.targets == "qv":
             params["targets"] = list(base_model.qv_targets(self.point.model))  # as this base calls them
-        label = f"{self.label}--r{section.rank}-s{seed}"
+        return params
+
+    def finetune(self, seed: int, placebo: str = "") -> Job:
+        params = self.training_params(self.training, seed)
+        label = f"{self.label}--r{self.training.rank}-s{seed}"
+        waits = self.search.waits if self.search else {}
         if placebo:
-            return job("finetune", f"{label}-{placebo}", {**params, "placebo": placebo}, train=self.train)
-        return job("finetune", label, params, train=self.train)
+            return job("finetune", f"{label}-{placebo}", {**params, "placebo": placebo}, train=self.train, **waits)
+        return job("finetune", label, params, train=self.train, **waits)
 
     def import_fine_tunes(self, variant: Variant) -> dict[int, Job]:
         """By number of the training seed what a variant is: its adapters, copied into the store, or a whole model.

@@ -3,7 +3,7 @@
 A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (raised by hand when results can
 change, or by `version(params, facts)` for some jobs only; `gc` keeps its artifacts), `NEEDS`, what a job of it needs, and `DATA`,
 folders that it reads besides code. The other modules know of stages only what the table below holds. Imports every room below it,
-and no other stage.
+and no other stage, but for `trial`, which begins what `finetune` goes on with.
 Start with `finetune.py`: `train()` is the training loop, top to bottom.
 """
 
@@ -20,9 +20,9 @@ from pipeline.data import task
 from pipeline.store import import_closure
 
 ORDER = (
-    "prepare", "common_examples", "slice_examples", "search_overlap", "sample_validation", "finetune", "import_adapter",
-    "import_model", "cut_adapter", "generate", "import_predictions", "reference", "debug", "debug_by_endpoint", "forecast",
-    "relevance", "general_loss", "speed", "spectrum", "compare", "report",
+    "prepare", "common_examples", "slice_examples", "search_overlap", "sample_validation", "trial", "select", "finetune",
+    "import_adapter", "import_model", "cut_adapter", "generate", "import_predictions", "reference", "debug", "debug_by_endpoint",
+    "forecast", "relevance", "general_loss", "speed", "spectrum", "compare", "report",
 )  # fmt: skip
 """The order in which people read the stages. A stage file that is not listed here comes last."""
 NAME_WIDTH = max(map(len, ORDER))

@@ -26,7 +26,7 @@ from pipeline.engine import (
 )
 from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
-from pipeline.errors import TrainingError
+from pipeline.errors import DivergedError, TrainingError
 from pipeline.machine import Work
 from pipeline.models import adapters, dense_weights, loading, renderer, thinking
 from pipeline.progress import meter, say
@@ -47,12 +47,13 @@ def version(params: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -
 
 
 def run(work: Work) -> dict[str, Any]:
-    with ranks.together(work):
-        return run_in_step(work)
+    with ranks.together(work), prepared(work) as (model, rows, weights):
+        return train(work, model, rows, weights)
 
 
-def run_in_step(work: Work) -> dict[str, Any]:
-    """run(), in every process of the training at once."""
+@contextmanager
+def prepared(work: Work) -> "Iterator[tuple[Any, TrainingData, dense_weights.DenseWeights]]":
+    """The base with a new adapter, the token rows of a training, and the base's weights as they are held."""
     params = work.params
     device = ranks.device_of(work.machine)
     render = renderer.renderer(params["model"])
@@ -68,7 +69,7 @@ def run_in_step(work: Work) -> dict[str, Any]:
             order = training_state.epoch_order(len(train_rows), params["seed"], 0)
             eva.initialize(model, [train_rows[i] for i in order], eva.Reading(params["compute"], render.pad_id, work.resume))
         with dense_weights.dequantized(model, work.machine.residency) as weights:
-            return train(work, model, data, weights)
+            yield model, data, weights
     finally:
         model.unload()
 
@@ -117,7 +118,21 @@ class TrainingData:
 
 
 def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.DenseWeights) -> dict[str, Any]:
-    """The whole training loop; writes the adapter and its curve into work.out, returns facts for the manifest.
+    """The whole training; writes the adapter and its curve into work.out, returns facts for the manifest.
+
+    Raises:
+        TrainingError: the adapter did not train, or as advance().
+    """
+    state, _ = advance(work, model, rows, weights)
+    return finish(work, model, state) | {"dense": weights.are_held}
+
+
+def advance(
+    work: Work, model: Any, rows: TrainingData, weights: dense_weights.DenseWeights, part: int = 1
+) -> "tuple[training_state.TrainingState, Passes]":
+    """The training loop, from the resume point on where there is one, for one part in so many of the steps.
+
+    A training that was stopped at a part and goes on later gives the same bytes as one that was not.
 
     Args:
         weights: the base's weights, dropped where memory runs out.
@@ -127,14 +142,15 @@ def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.Den
     """
     params = work.params
     steps = training_state.total_steps(len(rows.train), params)
+    last = training_state.steps_of_part(steps, part)
     state = initial_state(work, model, steps)
-    state.restore(work.resume)
+    state.restore(work.resume, last)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
     passes = Passes(model, params["compute"], rows.pad_id, params["packing"], weights)
 
-    with meter("training", steps, "steps") as progress, tracking.tracker(work) as track:
+    with meter("training", last, "steps") as progress, tracking.tracker(work) as track:
         progress.advance(state.step)
-        while state.step < steps:
+        while state.step < last:
             start = time.monotonic()
             batch = [rows.train[i] for i in training_state.batch_indices(len(rows.train), params, state.step)]
             loss, norm = optimizer_step(passes, state, batch, params["max_grad_norm"])
@@ -151,7 +167,7 @@ def train(work: Work, model: Any, rows: TrainingData, weights: dense_weights.Den
             track(measures, state.step)
             saver.save_if_due(state)
             progress.advance(1, f"loss {loss:.3f}")
-    return finish(work, model, state) | {"dense": weights.are_held}
+    return state, passes
 
 
 def initial_state(work: Work, model: Any, steps: int) -> training_state.TrainingState:
@@ -306,12 +322,13 @@ def check_step(loss: float, norm: float, state: training_state.TrainingState) ->
     """Raise TrainingError if the loss or the gradient is not finite, or if no gradient reaches the adapter."""
     step = f"at step {state.step + 1}"
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        raise TrainingError(
+        raise DivergedError(
             f"the loss is {loss} and the gradient's norm {norm} {step}",
             f"Lower finetune.learning_rate (now {state.optimizer.param_groups[0]['initial_lr']:g}), or warm up for longer.",
         )
     if norm == 0.0:
-        raise TrainingError(
+        fault = DivergedError if state.step else TrainingError  # at first nothing was trained yet that could saturate
+        raise fault(
             f"no gradient reaches the adapter {step}: its loss is frozen at {loss:.4f}", "Check finetune.targets; see `loralift doctor`."
         )
 

@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from glob import escape
 from itertools import chain
 from pathlib import Path
@@ -33,6 +33,8 @@ CHECKSUM, MASKED = "checksum", "masked"
 """Entries of a manifest that are not always there."""
 ADAPTER_STAGES = ("finetune", "import_adapter")
 """Stages whose folders hold an adapter: they are under checkpoints/, and a model card may be added after the seal."""
+TRIAL_STAGE, PART, EARLIER = "trial", "part", "earlier"
+"""The stage that begins a training and leaves the rest to `finetune`, and what its jobs have more: a parameter, and an input of some."""
 CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
 KEYED_NAME = re.compile(r"(?P<label>.*)--(?P<key>[0-9a-f]{12})")
@@ -72,6 +74,15 @@ class ArtifactSpec:
         params = key_history.hashed_params(self.stage, self.params)
         inputs = key_history.hashed_inputs(self.inputs)
         return json_sha256([key_history.hashed_stage(self.stage), self.version, params, inputs])
+
+    @property
+    def resume_key(self) -> str:
+        """The key of the job that goes on from its resume point: its own, and of a trial that of the training that it is a part of."""
+        if self.stage != TRIAL_STAGE:
+            return self.key
+        params = {name: value for name, value in self.params.items() if name != PART}
+        inputs = {name: digest for name, digest in self.inputs.items() if name != EARLIER}
+        return replace(self, stage="finetune", params=params, inputs=inputs).key
 
 
 @dataclass(frozen=True)
@@ -220,8 +231,8 @@ class Store:
         return self.folder(spec.stage) / f"{spec.label}--{spec.key[:12]}"
 
     def resume_folder(self, spec: ArtifactSpec) -> Path:
-        """Holds the state from which a killed stage resumes; removed when the artifact is sealed."""
-        return self.checkpoints / ".resume" / spec.key[:24]
+        """Holds the state from which a killed stage resumes; removed when the artifact is sealed, unless it is a trial's."""
+        return self.checkpoints / ".resume" / spec.resume_key[:24]
 
     def find(self, stage: str, key: str, label: str = "") -> Artifact | None:
         """The artifact with that key.
@@ -292,7 +303,8 @@ class Store:
         )
         sealed.write_manifest(scratch)
         placed = self.place(spec, scratch, sealed)
-        shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
+        if spec.stage != TRIAL_STAGE:
+            shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
         return placed
 
     def place(self, spec: ArtifactSpec, scratch: Path, sealed: Artifact) -> Artifact:

@@ -2,8 +2,8 @@
 
 A comparison reads `heldout` and `train` (examples), `slices`, the predictions of arms (`base`, `tuned<seed>`, `arm.<arm>`,
 `reference.<model>`), `relevance.<arm>`, and other-task suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or
-`tuned`). A report reads the same of every cell, with `adapter<seed>`, `spectrum<seed>`, `speed`, `overlap` and `comparison`, as
-`<cell>.<name>`.
+`tuned`). A report reads the same of every cell, with `adapter<seed>`, `spectrum<seed>`, `speed`, `overlap`, `selection` and
+`comparison`, as `<cell>.<name>`.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from pipeline import arms
 
-Single = Literal["heldout", "train", "adapter", "spectrum", "speed", "overlap", "slices", "comparison"]
+Single = Literal["heldout", "train", "adapter", "spectrum", "speed", "overlap", "slices", "selection", "comparison"]
 """Roles of which a task has one input (of `adapter` and `spectrum` one per training seed); their names are their own."""
 Role = Single | Literal["predictions", "relevance", "losses"]
 CELL = re.compile(r"(?P<cell>cell\d+)\.(?P<name>.+)")

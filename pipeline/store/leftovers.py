@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,10 @@ def noted(store: Store, spec: ArtifactSpec) -> Iterator[None]:
     folder = store.resume_folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NOTE).write_text(json.dumps({"stage": spec.stage, "label": spec.label, "params": spec.params}), "utf-8")
+    own = folder.with_name(f"{spec.key[:24]}.lock")
     try:
-        yield
+        with nullcontext() if spec.resume_key == spec.key else FileLock(own):  # by which is_in_use() knows its scratch folder
+            yield
     finally:
         if folder.is_dir() and [path.name for path in folder.iterdir()] == [NOTE]:
             shutil.rmtree(folder, ignore_errors=True)

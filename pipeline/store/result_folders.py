@@ -19,6 +19,7 @@ from pipeline.store.figure_types import (
 )
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.score_types import ArmScores, Comparison, CountsByArm, ExampleRow
+from pipeline.store.selection_types import Selection
 from pipeline.store.slice_types import Slicing, SlicingScores
 
 
@@ -49,6 +50,20 @@ class SpectrumFolder(Folder):
 
     def write_modules(self, modules: Mapping[str, Sequence[float]]) -> None:
         records.write_json(self.path / self.SPECTRUM, modules)
+
+
+@dataclass(frozen=True)
+class SelectionFolder(Folder):
+    """Written by `select`: the trials of a task at a point, and which was chosen."""
+
+    SELECTION = "selection.json"
+
+    def selection(self) -> Selection:
+        selection: Selection = records.read_json(self.path / self.SELECTION)
+        return selection
+
+    def write_selection(self, selection: Selection) -> None:
+        records.write_json(self.path / self.SELECTION, selection)
 
 
 @dataclass(frozen=True)
