@@ -92,8 +92,8 @@ class Finetune(Section):
         if self.method is None:
             return self
         settings = {key: METHODS[self.method].get(key, Finetune.model_fields[key].default) for key in SWITCHES}
-        given = {key: getattr(self, key) for key in SWITCHES if key in self.model_fields_set}  # by a recipe that was resolved: the same
-        if also := next((key for key, value in given.items() if value != settings[key]), ""):
+        of_recipe = {key: getattr(self, key) for key in SWITCHES if key in self.model_fields_set}  # by a recipe that was resolved: the same
+        if also := next((key for key, value in of_recipe.items() if value != settings[key]), ""):
             raise ValueError(f"finetune: method: {self.method} and {also} both set the method. Keep one of them")
         for key, value in settings.items():
             object.__setattr__(self, key, value)
