@@ -9,15 +9,17 @@ from typing import Any
 
 from benchmarks.acceptance.machine_limits import Limits
 from pipeline.commands import estimate
+from pipeline.config.finetune import Finetune
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.seeding import seed_everything
 from pipeline.engine.timing import peak_bytes, reset_peak, synchronize
 from pipeline.models import adapters, dense_weights
 from pipeline.models.shapes import Shape
+from pipeline.planning.adapter_params import adapter_params
 from pipeline.stages.finetune import Passes
 
 RANK = 8
-PARAMS = {"rank": RANK, "alpha_per_rank": 2.0, "rslora": False, "dora": False, "dropout": 0.0, "targets": "all-linear"}
+PARAMS = adapter_params(Finetune(rank=RANK, dropout=0.0))
 PAD = 0
 
 
