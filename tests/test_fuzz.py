@@ -98,7 +98,7 @@ def spoiled(chance, recipe):
 def whole(tmp_path_factory, model):
     """A recipe with a key of every section, as a dict."""
     recipe = json.loads(project.make(tmp_path_factory.mktemp("project"), model["folder"]).read_text("utf-8"))
-    sections = {name: recipes.Recipe.model_fields[name].default.model_dump(mode="json") for name in recipes.SECTIONS}
+    sections = {name: recipes.Recipe.model_fields[name].default.model_dump(mode="json") for name in recipes.SECTIONS if name != "tune"}
     recipe = {**recipe, **{name: {**keys, **recipe.get(name, {})} for name, keys in sections.items()}}
     more = {"sweep": {"finetune.rank": [2, 4]}, "references": [{"name": "gpt", "endpoint": "http://127.0.0.1:9/v1", "model": "m"}]}
     recipe |= {**more, "revision": "a", "chat": False, "question": "why?"}

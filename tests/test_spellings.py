@@ -134,8 +134,8 @@ def test_in_a_sweep_over_ranks_alpha_stays(tmp_path):
 
 def test_alpha_and_alpha_per_rank_in_one_place_contradict_each_other(tmp_path):
     both = "finetune: alpha and alpha_per_rank both set the scale. Keep one of them."
-    assert both in refused(f"{GOOD}finetune: {{alpha: 32, alpha_per_rank: 2}}\n", tmp_path)
-    assert both in refused(GOOD, tmp_path, {"finetune.alpha": 32, "finetune.alpha_per_rank": 2})
+    assert both in refused(f"{GOOD}finetune: {{alpha: 32, alpha_per_rank: 3}}\n", tmp_path)
+    assert both in refused(GOOD, tmp_path, {"finetune.alpha": 32, "finetune.alpha_per_rank": 3})
 
 
 @pytest.mark.parametrize(("parent", "child", "ratio"), [("alpha_per_rank: 1", "alpha: 64", 4), ("alpha: 64", "alpha_per_rank: 1", 1)])

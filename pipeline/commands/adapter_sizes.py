@@ -46,7 +46,8 @@ def faults(jobs: Iterable[Job]) -> Iterator[str]:
         except ModelError as error:
             yield f"{error.problem}. {error.remedy}"
             continue
-        narrowest = min((shape.modules[name][0] for name in fitting), default=0)
+        widths = [width for name in fitting if isinstance(width := shape.modules[name][0], int)]  # of a config.json that may be odd
+        narrowest = min(widths, default=0)
         if job.params["init"] == "eva" and narrowest < (directions := 2 * round(job.params["rank"] * job.params["eva_rho"])):
             yield (
                 f"finetune.init: EVA looks for {directions} directions, twice rank times eva_rho, and a module of the base reads "

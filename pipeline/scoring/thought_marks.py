@@ -2,6 +2,7 @@
 
 import regex
 
+from pipeline.scoring.answer_text import THOUGHT_START
 from pipeline.scoring.turn_marks import own_turn
 from pipeline.store.records import Example
 
@@ -58,9 +59,16 @@ def bare_answer(text: str, example: Example) -> str | None:
     if turn is None or not any(sign in turn for sign in SIGNS):
         return turn
     right = [(answer, without_thoughts(answer)) for answer in example.right_answers]
-    bare = turn if any(answer.strip() and not rest.strip() for answer, rest in right) else without_thoughts(turn)
+    bare = (
+        turn if any(answer.strip() and not rest.strip() and not is_broken_off(answer) for answer, rest in right) else without_thoughts(turn)
+    )
     is_content = any(TAG.search(rest) and not TAG.match(rest.lstrip()) for _, rest in right)
     return bare if is_content else untagged(bare)
+
+
+def is_broken_off(text: str) -> bool:
+    """Whether a text opens a thought by the commonest mark and never ends it, as no right answer does."""
+    return bool(THOUGHT_START.match(text)) and not CLOSE.search(text)
 
 
 def without_thoughts(text: str) -> str:
